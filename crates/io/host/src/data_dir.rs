@@ -1,0 +1,97 @@
+//! The one folder that holds all state of a process.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// The data folder could not be used.
+#[derive(Debug, Error)]
+#[error("cannot use the data folder {path}")]
+pub struct DataDirError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// The data folder, created with access for its owner only.
+#[derive(Debug, Clone)]
+pub struct DataDir {
+    root: PathBuf,
+}
+
+impl DataDir {
+    /// Opens the folder, creating it and its parents when missing, and checks that it can be written.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, DataDirError> {
+        let root = root.into();
+        let wrap = |source| DataDirError {
+            path: root.clone(),
+            source,
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&root)
+            .map_err(wrap)?;
+        let probe = root.join(".write-probe");
+        fs::write(&probe, b"")
+            .and_then(|()| fs::remove_file(&probe))
+            .map_err(wrap)?;
+        let root = root.canonicalize().map_err(wrap)?;
+        Ok(Self { root })
+    }
+
+    /// The folder itself, absolute.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A path below the folder. Nothing is created.
+    #[must_use]
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// A sub-folder, created with access for its owner only when missing.
+    pub fn dir(&self, relative: &str) -> Result<PathBuf, DataDirError> {
+        let path = self.root.join(relative);
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(|source| DataDirError {
+                path: path.clone(),
+                source,
+            })?;
+        Ok(path)
+    }
+
+    /// Replaces a file as a whole: readers see the old or the new content, never a part; mode 0600.
+    pub fn write_private(&self, relative: &str, content: &[u8]) -> Result<PathBuf, DataDirError> {
+        let path = self.root.join(relative);
+        let temporary = path.with_extension("new");
+        let write = || -> io::Result<()> {
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            io::Write::write_all(&mut file, content)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            if let Some(parent) = path.parent() {
+                fs::File::open(parent)?.sync_all()?;
+            }
+            Ok(())
+        };
+        write().map_err(|source| DataDirError {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(path)
+    }
+}

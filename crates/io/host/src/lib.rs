@@ -1,0 +1,19 @@
+//! What every role needs of its host: the event hub, the data folder, the clock, shutdown.
+//!
+//! Deliberately absent: anything about charging. A role that needs a fact about a session gets it
+//! from the session, not from here.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod data_dir;
+mod hub;
+mod security_log;
+
+pub use clock::now;
+pub use data_dir::{DataDir, DataDirError};
+pub use hub::{Hub, HubConfig};
+pub use security_log::SecurityLog;
+/// Cancelled once when the process is asked to stop; every task selects on it.
+pub use tokio_util::sync::CancellationToken as Shutdown;
+/// Counts running tasks so that a stop can wait for them.
+pub use tokio_util::task::TaskTracker;
