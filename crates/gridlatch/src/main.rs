@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+#[allow(dead_code, reason = "`up` and `ev` use it; they land one after the other")]
+mod run_file;
 
 use std::process::ExitCode;
 

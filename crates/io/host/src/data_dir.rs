@@ -16,6 +16,12 @@ pub struct DataDirError {
     source: io::Error,
 }
 
+/// Proof that this process is the only one using a data folder. Dropping it gives the folder back.
+#[derive(Debug)]
+pub struct Claim {
+    _file: fs::File,
+}
+
 /// The data folder, created with access for its owner only.
 #[derive(Debug, Clone)]
 pub struct DataDir {
@@ -23,6 +29,43 @@ pub struct DataDir {
 }
 
 impl DataDir {
+    /// Where state lives when nobody says otherwise: `$GRIDLATCH_DATA`, else
+    /// `$XDG_STATE_HOME/gridlatch`, else `~/.local/state/gridlatch`, else `./.gridlatch`.
+    #[must_use]
+    pub fn default_root() -> PathBuf {
+        let set = |name| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        set("GRIDLATCH_DATA")
+            .or_else(|| set("XDG_STATE_HOME").map(|base| base.join("gridlatch")))
+            .or_else(|| set("HOME").map(|home| home.join(".local/state/gridlatch")))
+            .unwrap_or_else(|| PathBuf::from(".gridlatch"))
+    }
+
+    /// Claims the folder for this process, as long as the returned guard lives. `Ok(None)` when
+    /// another process holds it. The claim is the kernel's and ends with the process, however it ends.
+    pub fn claim(&self) -> Result<Option<Claim>, DataDirError> {
+        let path = self.root.join(".lock");
+        let wrap = |source| DataDirError {
+            path: path.clone(),
+            source,
+        };
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(wrap)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Claim { _file: file })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(source)) => Err(wrap(source)),
+        }
+    }
+
     /// Opens the folder, creating it and its parents when missing, and checks that it can be written.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, DataDirError> {
         let root = root.into();
@@ -95,3 +138,6 @@ impl DataDir {
         Ok(path)
     }
 }
+
+#[cfg(test)]
+mod tests;

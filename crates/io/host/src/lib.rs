@@ -10,7 +10,7 @@ mod hub;
 mod security_log;
 
 pub use clock::now;
-pub use data_dir::{DataDir, DataDirError};
+pub use data_dir::{Claim, DataDir, DataDirError};
 pub use hub::{Hub, HubConfig};
 pub use security_log::SecurityLog;
 /// Cancelled once when the process is asked to stop; every task selects on it.
