@@ -18,4 +18,16 @@ codes! {
     SDP_RATE_LIMITED = "sdp.rate_limited", Warning, Vehicle, "Too many discovery requests; further ones are ignored for a while.",
         causes: ["a vehicle in a retry loop", "a flood meant to keep others from being served"],
         remedy: "Nothing for a single vehicle; if it persists, unplug it and look at the capture.";
+    SLAC_FAILED = "slac.failed", Warning, Vehicle, "SLAC matching ended without a match.",
+        causes: ["the vehicle chose another station", "no attenuation was measured", "frames out of order, as in an attempt to get the network key without being measured"],
+        remedy: "Unplug and plug in again; the event says which step failed.";
+    SDP_MALFORMED = "sdp.malformed", Warning, Vehicle, "A datagram on the discovery port is no discovery request; it was dropped.",
+        causes: ["a scanner on the link", "a defective vehicle", "a length that does not match the datagram"],
+        remedy: "Nothing if it stays rare; otherwise record the link and treat it as hostile.";
+    SECOND_CONNECTION_REFUSED = "cable.second_connection_refused", Warning, Network, "A second connection to an EVSE was refused; the running session was not touched.",
+        causes: ["a foreign device on the power line network of this outlet", "a vehicle that reconnects without closing its first connection"],
+        remedy: "If it was not the vehicle itself, treat the link as hostile.";
+    STATION_INOPERATIVE = "station.inoperative", Critical, Operator, "The station refuses to charge because it cannot offer TLS as its policy demands.",
+        causes: ["the certificate or key of the station is missing, expired or unreadable", "the certificate and the key do not belong together"],
+        remedy: "Install a valid certificate for the station; it never falls back to a connection without TLS.";
 }

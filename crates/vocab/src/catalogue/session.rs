@@ -18,4 +18,17 @@ codes! {
     TIMEOUT = "session.timeout", Error, Vehicle, "The peer did not continue in the time the standard allows.",
         causes: ["the peer hung or crashed", "the link was lost"],
         remedy: "Unplug and plug in again; the event names the timer that ran out.";
+    CONNECTED = "session.connected", Info, Nobody, "A vehicle connected to the charging port of an EVSE.", causes: [], remedy: "Nothing.";
+    ESTABLISHED = "session.established", Info, Nobody, "A charging session was established and has its id.", causes: [], remedy: "Nothing.";
+    PAUSED = "session.paused", Info, Nobody, "The vehicle paused the charging session.", causes: [], remedy: "Nothing.";
+    STOP_REQUESTED = "session.stop_requested", Info, Nobody, "The station asked the vehicle to end the session.", causes: [], remedy: "Nothing.";
+    REQUEST_REFUSED = "session.request_refused", Warning, Vehicle, "A request was in order but its content was not acceptable; it was answered FAILED.",
+        causes: ["the vehicle asks for a service, a mode or a schedule this station did not offer", "charge parameters that contradict the limits of the station"],
+        remedy: "The event names the request and the response code; compare them with what the station offered.";
+    AUTHORIZATION_REFUSED = "session.authorization_refused", Warning, Platform, "The platform did not authorise this session.",
+        causes: ["the contract or token is unknown, blocked or expired", "the platform could not be reached"],
+        remedy: "The event carries the platform's reason; look the contract or token up there.";
+    LOST = "session.lost", Error, Network, "The connection to the vehicle ended in the middle of a session.",
+        causes: ["the vehicle was unplugged", "the vehicle's controller restarted", "the power line link broke down"],
+        remedy: "Unplug and plug in again; if it recurs at one outlet, check its cable and modem.";
 }

@@ -11,4 +11,10 @@ codes! {
         causes: ["the peer uses another schema version than it negotiated", "a value outside its schema facet", "a damaged or hostile message"],
         remedy: "The event carries payload type and bytes: give them to `gridlatch decode --hex` and to the peer's maker.",
         aliases: ["EXI_DECODING_ERROR"];
+    V2GTP_PIPELINED = "v2gtp.pipelined", Error, Vehicle, "The peer sent further requests without waiting for answers; the connection was closed.",
+        causes: ["a hostile peer probing memory limits", "a defective vehicle"],
+        remedy: "Record the link; V2G is strictly one request, one answer.";
+    UNDECODABLE_ANSWERED = "exi.undecodable_answered", Warning, Vehicle, "A request that could not be decoded was recognised by its type and answered FAILED before the session was closed.",
+        causes: ["a value outside its schema facet, as some cars on the road send"],
+        remedy: "Give the bytes in the event to `gridlatch decode --hex` and to the peer's maker.";
 }
