@@ -1,0 +1,1 @@
+//! Josev's car charges at our station.

@@ -1,0 +1,1 @@
+//! Our car charges at Josev's station.

@@ -1,0 +1,7 @@
+//! Stories that need the whole product or a foreign peer, one file each, one binary.
+#![allow(clippy::unwrap_used)]
+
+mod console_browser;
+mod josev_car;
+mod josev_station;
+mod ocpp_python;

@@ -1,0 +1,1 @@
+//! The Python `ocpp` package as a charge point at our platform.

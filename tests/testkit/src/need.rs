@@ -1,0 +1,88 @@
+//! Skipping by name: a test that cannot run says so and why; where peers are required it fails instead.
+
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// Something outside this workspace that a test needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(non_camel_case_types)]
+pub enum Need {
+    /// The superuser and `ip netns`: network namespaces and veth pairs.
+    root,
+    /// A Java runtime, for the EXI codec of Josev.
+    java,
+    /// Josev's Python environment (built on demand by `scripts/peers.sh`). Implies `java`.
+    josev,
+    /// The Python environment with the `ocpp` package (built on demand).
+    ocpp,
+    /// Chromium and its WebDriver.
+    chromium,
+    /// The `openssl` command.
+    openssl,
+    /// The `tshark` command.
+    tshark,
+}
+
+impl Need {
+    /// Why this is not available here, or nothing. The answer is computed once per process.
+    fn missing(self) -> Option<String> {
+        static ANSWERS: [OnceLock<Option<String>>; 7] = [const { OnceLock::new() }; 7];
+        ANSWERS[self as usize]
+            .get_or_init(|| match self {
+                Self::root => no_root(),
+                Self::java => no_command("java", "-version", "openjdk-17-jre-headless"),
+                Self::josev => Self::java.missing().or_else(|| crate::python::josev().err().map(|e| format!("{e:#}"))),
+                Self::ocpp => crate::python::ocpp().err().map(|e| format!("{e:#}")),
+                Self::chromium => no_command("chromium", "--version", "chromium")
+                    .or_else(|| no_command("chromedriver", "--version", "chromium-driver")),
+                Self::openssl => no_command("openssl", "version", "openssl"),
+                Self::tshark => no_command("tshark", "--version", "tshark"),
+            })
+            .clone()
+    }
+}
+
+fn no_root() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("needs root (network namespaces)".to_owned());
+    }
+    let works = Command::new("ip").args(["netns", "list"]).output().is_ok_and(|out| out.status.success());
+    (!works).then(|| "needs iproute2 with network namespaces".to_owned())
+}
+
+fn no_command(name: &str, version: &str, package: &str) -> Option<String> {
+    let status = Command::new(name).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    (!status.is_ok_and(|s| s.success())).then(|| format!("no {name} on PATH (Debian package {package})"))
+}
+
+/// The first reason why these are not all available.
+#[must_use]
+pub fn missing(needs: &[Need]) -> Option<String> {
+    needs.iter().find_map(|need| need.missing())
+}
+
+/// Prints why the running test is skipped.
+///
+/// # Panics
+/// Where peers are required: with `CI=true` or `GRIDLATCH_REQUIRE_PEERS=1`.
+#[allow(clippy::print_stderr)] // the reader of the test run is the user of this line
+pub fn skip(reason: &str) {
+    let test = crate::temp::test_name();
+    let required = std::env::var("CI").is_ok_and(|v| v == "true" || v == "1")
+        || std::env::var("GRIDLATCH_REQUIRE_PEERS").is_ok_and(|v| v == "1");
+    assert!(!required, "{test}: {reason}; peers are required here (CI or GRIDLATCH_REQUIRE_PEERS)");
+    // Straight to the terminal's stream: the harness would swallow what a passing test prints.
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {reason}");
+}
+
+/// `need!(root, josev)` at the top of a test: returns from it, saying why, where one of them is missing.
+#[macro_export]
+macro_rules! need {
+    ($($need:ident),+ $(,)?) => {
+        if let Some(reason) = $crate::missing(&[$($crate::Need::$need),+]) {
+            $crate::skip(&reason);
+            return;
+        }
+    };
+}
