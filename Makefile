@@ -1,0 +1,40 @@
+# Gridlatch: the commands a person types. `make` alone lists them.
+SHELL := /bin/bash
+CARGO ?= cargo
+# Where `make up` keeps its state; remove it with `make clean-data`.
+DATA ?= .gridlatch
+# Extra arguments for `gridlatch up`, for instance ARGS=--demo
+ARGS ?=
+# dev builds fast; `make up PROFILE=release` runs fast.
+PROFILE ?= dev
+
+.PHONY: help
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 20
+
+.PHONY: up
+up: deps-build ## build and start everything on this machine (Ctrl-C stops it)
+	$(CARGO) build --profile $(PROFILE) --package gridlatch
+	@exec $(CARGO) run --quiet --profile $(PROFILE) --package gridlatch -- up --data $(DATA) $(ARGS)
+
+.PHONY: test
+test: deps-test peers ## install what the tests need and run them all
+	@[ "$$(id -u)" = 0 ] || echo "make test: without root, tests on network namespaces are skipped by name" >&2
+	$(CARGO) test --workspace --no-fail-fast
+
+.PHONY: check
+check: ## what CI checks before the tests: format, lints, tidy, licences, docs
+	.ci/run check
+
+.PHONY: clean-data
+clean-data: ## forget everything `make up` has stored
+	rm -rf $(DATA)
+
+.PHONY: deps-build deps-test peers
+deps-build:
+	@scripts/install-deps.sh build
+deps-test:
+	@scripts/install-deps.sh test
+# The Python environments of the foreign peers; the tests would build them too, but not say so as clearly.
+peers:
+	@scripts/peers.sh || echo "make test: no peer environments; tests with those peers are skipped by name" >&2
