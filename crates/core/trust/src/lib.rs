@@ -1,1 +1,11 @@
-//! placeholder
+//! Certificates of the V2G world, decided without doing anything: what each kind must look like
+//! ([`profile`]), how one is built and linted before it is signed ([`build`]), what one says
+//! ([`certificate`]), and whether a chain is to be believed ([`verdict`]).
+//!
+//! Deliberately absent: keys, randomness, clocks, files, sockets, OpenSSL. A signature is made by a
+//! closure that is handed in, and the time is an argument.
+#![forbid(unsafe_code)]
+
+mod algorithm;
+
+pub use algorithm::{Generation, KeyAlgorithm};

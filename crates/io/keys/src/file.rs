@@ -1,0 +1,182 @@
+//! A key in a file: PKCS#8 PEM, readable by its owner only.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use gridlatch_trust::KeyAlgorithm;
+use openssl::ec::{Asn1Flag, EcGroup, EcKey};
+use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{Id, PKey, Private};
+use openssl::sign::Signer as OpensslSigner;
+use openssl::symm::Cipher;
+
+use crate::{KeyError, Signer, write_atomically};
+
+/// A private key held in memory, usually read from a file.
+#[derive(Clone)]
+pub struct FileKey {
+    algorithm: KeyAlgorithm,
+    key: PKey<Private>,
+    spki: Vec<u8>,
+}
+
+impl FileKey {
+    /// A fresh key from OpenSSL's random generator.
+    ///
+    /// # Errors
+    /// OpenSSL has no entropy or lacks the curve.
+    pub fn generate(algorithm: KeyAlgorithm) -> Result<Self, KeyError> {
+        let ec = |nid| -> Result<PKey<Private>, ErrorStack> {
+            let mut group = EcGroup::from_curve_name(nid)?;
+            group.set_asn1_flag(Asn1Flag::NAMED_CURVE);
+            PKey::from_ec_key(EcKey::generate(&group)?)
+        };
+        let key = match algorithm {
+            KeyAlgorithm::P256 => ec(Nid::X9_62_PRIME256V1),
+            KeyAlgorithm::P521 => ec(Nid::SECP521R1),
+            KeyAlgorithm::Ed448 => PKey::generate_ed448(),
+        };
+        Self::from_pkey(key.map_err(crypto("generate a key"))?)
+    }
+
+    /// Wraps an OpenSSL key of an allowed type.
+    ///
+    /// # Errors
+    /// [`KeyError::Unsupported`] for any other type.
+    pub fn from_pkey(key: PKey<Private>) -> Result<Self, KeyError> {
+        let algorithm = match key.id() {
+            Id::ED448 => KeyAlgorithm::Ed448,
+            Id::EC => match key
+                .ec_key()
+                .map_err(crypto("read the key's curve"))?
+                .group()
+                .curve_name()
+            {
+                Some(Nid::X9_62_PRIME256V1) => KeyAlgorithm::P256,
+                Some(Nid::SECP521R1) => KeyAlgorithm::P521,
+                _ => return Err(KeyError::Unsupported),
+            },
+            _ => return Err(KeyError::Unsupported),
+        };
+        let spki = key.public_key_to_der().map_err(crypto("encode the public key"))?;
+        Ok(Self { algorithm, key, spki })
+    }
+
+    /// Reads an unencrypted PEM key.
+    ///
+    /// # Errors
+    /// Not PEM, not a key, or [`KeyError::Unsupported`].
+    pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
+        // The passphrase form with an empty answer never asks on the terminal.
+        let key =
+            PKey::private_key_from_pem_passphrase(pem, b"").map_err(crypto("read the private key"))?;
+        Self::from_pkey(key)
+    }
+
+    /// Reads a PKCS#8 PEM file.
+    ///
+    /// # Errors
+    /// The file cannot be read, is readable by others ([`KeyError::Exposed`]), or holds no usable key.
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
+        let wrap = |source| KeyError::File { operation: "read the key file", path: path.to_owned(), source };
+        let mode = fs::metadata(path).map_err(wrap)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(KeyError::Exposed { path: path.to_owned(), mode });
+        }
+        Self::from_pem(&fs::read(path).map_err(wrap)?)
+    }
+
+    /// Writes PKCS#8 PEM with mode 0600, replacing the file as a whole.
+    ///
+    /// # Errors
+    /// The file system refused; an old file is then still complete.
+    pub fn save(&self, path: &Path) -> Result<(), KeyError> {
+        write_atomically(path, &self.to_pem()?, 0o600).map_err(|source| KeyError::File {
+            operation: "write the key file",
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// The key as unencrypted PKCS#8 PEM: a secret.
+    ///
+    /// # Errors
+    /// OpenSSL cannot encode it.
+    pub fn to_pem(&self) -> Result<Vec<u8>, KeyError> {
+        self.key.private_key_to_pem_pkcs8().map_err(crypto("encode the private key"))
+    }
+
+    /// The key as PKCS#8 PEM encrypted with AES-256-CBC under a pass phrase.
+    ///
+    /// # Errors
+    /// OpenSSL cannot encode it.
+    pub fn to_encrypted_pem(&self, passphrase: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.key
+            .private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), passphrase)
+            .map_err(crypto("encrypt the private key"))
+    }
+
+    /// The key as unencrypted PKCS#8 DER: a secret, for a crate that computes with it itself.
+    ///
+    /// # Errors
+    /// OpenSSL cannot encode it.
+    pub fn to_pkcs8_der(&self) -> Result<Vec<u8>, KeyError> {
+        self.key.private_key_to_pkcs8().map_err(crypto("encode the private key"))
+    }
+
+    /// The private scalar of an EC key, left-padded to the curve's size (32 or 66 octets): a secret.
+    ///
+    /// # Errors
+    /// [`KeyError::Unsupported`] for Ed448, which has no scalar of this kind.
+    pub fn scalar(&self) -> Result<Vec<u8>, KeyError> {
+        let size = match self.algorithm {
+            KeyAlgorithm::P256 => 32,
+            KeyAlgorithm::P521 => 66,
+            KeyAlgorithm::Ed448 => return Err(KeyError::Unsupported),
+        };
+        self.key
+            .ec_key()
+            .and_then(|key| key.private_key().to_vec_padded(size))
+            .map_err(crypto("read the private scalar"))
+    }
+
+    /// OpenSSL's handle of the key, for `io/tls`.
+    #[must_use]
+    pub fn pkey(&self) -> &PKey<Private> {
+        &self.key
+    }
+}
+
+impl Signer for FileKey {
+    fn algorithm(&self) -> KeyAlgorithm {
+        self.algorithm
+    }
+
+    fn public_key_der(&self) -> &[u8] {
+        &self.spki
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let mut signer = match self.algorithm {
+            KeyAlgorithm::P256 => OpensslSigner::new(MessageDigest::sha256(), &self.key),
+            KeyAlgorithm::P521 => OpensslSigner::new(MessageDigest::sha512(), &self.key),
+            KeyAlgorithm::Ed448 => OpensslSigner::new_without_digest(&self.key),
+        }
+        .map_err(crypto("start signing"))?;
+        signer.sign_oneshot_to_vec(message).map_err(crypto("sign"))
+    }
+}
+
+impl fmt::Debug for FileKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileKey").field("algorithm", &self.algorithm).finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn crypto(operation: &'static str) -> impl Fn(ErrorStack) -> KeyError {
+    move |source| KeyError::Crypto { operation, source }
+}
