@@ -40,7 +40,9 @@ impl KeyAlgorithm {
     /// The algorithm behind a signature OID.
     #[must_use]
     pub fn from_signature_oid(oid: &ObjectIdentifier) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.signature_oid() == *oid)
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.signature_oid() == *oid)
     }
 }
 

@@ -72,8 +72,7 @@ impl FileKey {
     /// Not PEM, not a key, or [`KeyError::Unsupported`].
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
         // The passphrase form with an empty answer never asks on the terminal.
-        let key =
-            PKey::private_key_from_pem_passphrase(pem, b"").map_err(crypto("read the private key"))?;
+        let key = PKey::private_key_from_pem_passphrase(pem, b"").map_err(crypto("read the private key"))?;
         Self::from_pkey(key)
     }
 
@@ -82,10 +81,17 @@ impl FileKey {
     /// # Errors
     /// The file cannot be read, is readable by others ([`KeyError::Exposed`]), or holds no usable key.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let wrap = |source| KeyError::File { operation: "read the key file", path: path.to_owned(), source };
+        let wrap = |source| KeyError::File {
+            operation: "read the key file",
+            path: path.to_owned(),
+            source,
+        };
         let mode = fs::metadata(path).map_err(wrap)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed { path: path.to_owned(), mode });
+            return Err(KeyError::Exposed {
+                path: path.to_owned(),
+                mode,
+            });
         }
         Self::from_pem(&fs::read(path).map_err(wrap)?)
     }
@@ -107,7 +113,9 @@ impl FileKey {
     /// # Errors
     /// OpenSSL cannot encode it.
     pub fn to_pem(&self) -> Result<Vec<u8>, KeyError> {
-        self.key.private_key_to_pem_pkcs8().map_err(crypto("encode the private key"))
+        self.key
+            .private_key_to_pem_pkcs8()
+            .map_err(crypto("encode the private key"))
     }
 
     /// The key as PKCS#8 PEM encrypted with AES-256-CBC under a pass phrase.
@@ -125,7 +133,9 @@ impl FileKey {
     /// # Errors
     /// OpenSSL cannot encode it.
     pub fn to_pkcs8_der(&self) -> Result<Vec<u8>, KeyError> {
-        self.key.private_key_to_pkcs8().map_err(crypto("encode the private key"))
+        self.key
+            .private_key_to_pkcs8()
+            .map_err(crypto("encode the private key"))
     }
 
     /// The private scalar of an EC key, left-padded to the curve's size (32 or 66 octets): a secret.
@@ -173,7 +183,9 @@ impl Signer for FileKey {
 
 impl fmt::Debug for FileKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileKey").field("algorithm", &self.algorithm).finish_non_exhaustive()
+        f.debug_struct("FileKey")
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
     }
 }
 

@@ -11,7 +11,10 @@ fn every_algorithm_signs_survives_the_disk_and_is_private() {
         let key = FileKey::generate(algorithm).unwrap();
         let path = dir.path().join(algorithm.as_str());
         key.save(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let again = FileKey::load(&path).unwrap();
         assert_eq!(again.algorithm(), algorithm);
         assert_eq!(again.public_key_der(), key.public_key_der());
@@ -27,32 +30,63 @@ fn every_algorithm_signs_survives_the_disk_and_is_private() {
 fn a_key_file_others_can_read_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key.pem");
-    FileKey::generate(KeyAlgorithm::P256).unwrap().save(&path).unwrap();
+    FileKey::generate(KeyAlgorithm::P256)
+        .unwrap()
+        .save(&path)
+        .unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(matches!(FileKey::load(&path), Err(KeyError::Exposed { mode: 0o640, .. })));
+    assert!(matches!(
+        FileKey::load(&path),
+        Err(KeyError::Exposed { mode: 0o640, .. })
+    ));
 }
 
 #[test]
 fn other_key_types_and_garbage_are_refused() {
     let rsa = openssl::pkey::PKey::from_rsa(openssl::rsa::Rsa::generate(2048).unwrap()).unwrap();
     assert!(matches!(FileKey::from_pkey(rsa), Err(KeyError::Unsupported)));
-    assert!(matches!(FileKey::from_pem(b"-----BEGIN PRIVATE KEY-----"), Err(KeyError::Crypto { .. })));
+    assert!(matches!(
+        FileKey::from_pem(b"-----BEGIN PRIVATE KEY-----"),
+        Err(KeyError::Crypto { .. })
+    ));
     let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
     let locked = key.to_encrypted_pem(b"12345").unwrap();
-    assert!(FileKey::from_pem(&locked).is_err(), "an encrypted key must not be guessed at");
+    assert!(
+        FileKey::from_pem(&locked).is_err(),
+        "an encrypted key must not be guessed at"
+    );
 }
 
 #[test]
 fn a_failed_write_keeps_the_old_key() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("missing/key.pem");
-    assert!(FileKey::generate(KeyAlgorithm::P256).unwrap().save(&path).is_err());
+    assert!(
+        FileKey::generate(KeyAlgorithm::P256)
+            .unwrap()
+            .save(&path)
+            .is_err()
+    );
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn the_scalar_is_padded_to_the_curve() {
-    assert_eq!(FileKey::generate(KeyAlgorithm::P256).unwrap().scalar().unwrap().len(), 32);
-    assert_eq!(FileKey::generate(KeyAlgorithm::P521).unwrap().scalar().unwrap().len(), 66);
+    assert_eq!(
+        FileKey::generate(KeyAlgorithm::P256)
+            .unwrap()
+            .scalar()
+            .unwrap()
+            .len(),
+        32
+    );
+    assert_eq!(
+        FileKey::generate(KeyAlgorithm::P521)
+            .unwrap()
+            .scalar()
+            .unwrap()
+            .len(),
+        66
+    );
     assert!(FileKey::generate(KeyAlgorithm::Ed448).unwrap().scalar().is_err());
 }

@@ -1,1 +1,110 @@
-//! placeholder
+//! TLS on the cable and on OCPP connections, on the system's OpenSSL: policy by generation of
+//! ISO 15118, choice of the certificate by what the vehicle can verify, and a coded [`Refusal`] for
+//! every handshake that fails, naming the certificate and the side.
+//!
+//! Deliberately absent: private keys (`io/keys`), certificate profiles (`core/trust`), and any way to
+//! carry on without TLS after a failure.
+
+// `ffi` is the only module with unsafe code: three calls that the `openssl` crate does not wrap.
+#![deny(unsafe_code)]
+
+mod choose;
+mod context;
+#[allow(unsafe_code)]
+mod ffi;
+mod handshake;
+pub mod hello;
+mod observed;
+mod platform;
+mod refusal;
+mod vehicle_client;
+mod vehicle_server;
+
+use core::time::Duration;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gridlatch_keys::FileKey;
+use thiserror::Error;
+
+pub use gridlatch_trust::Generation;
+pub use platform::{PlatformClient, PlatformClientConfig, PlatformServer, PlatformServerConfig};
+pub use refusal::{Refusal, refusal_of};
+pub use vehicle_client::{VehicleClient, VehicleClientConfig};
+pub use vehicle_server::{VehicleServer, VehicleServerConfig};
+
+/// An established connection.
+pub type TlsStream = tokio_openssl::SslStream<tokio::net::TcpStream>;
+
+/// A certificate chain and its key, ready to be shown to a peer.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// A name for logs: which of the configured credentials this is.
+    pub label: String,
+    /// The certificates in DER, leaf first, without the root.
+    pub chain: Vec<Vec<u8>>,
+    /// The leaf's private key.
+    pub key: Arc<FileKey>,
+}
+
+/// What a completed handshake agreed on.
+#[derive(Debug, Clone)]
+pub struct Handshake {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: String,
+    /// The cipher suite by OpenSSL's name.
+    pub suite: String,
+    /// The key-exchange group by OpenSSL's name (`prime256v1`, `secp521r1`, `X448`), where known.
+    pub group: Option<String>,
+    /// The peer's certificates in DER, leaf first. After resumption the leaf at most.
+    pub peer_chain: Vec<Vec<u8>>,
+    /// Which of our credentials was shown.
+    pub own_label: Option<String>,
+    /// Whether a session ticket spared the certificates.
+    pub resumed: bool,
+    /// Whether the suite is the CBC suite of ISO 15118-2 (0xC023).
+    pub legacy: bool,
+    /// How long the handshake took.
+    pub duration: Duration,
+}
+
+/// A TLS endpoint could not be set up.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// OpenSSL refused.
+    #[error("cannot {operation}")]
+    Openssl {
+        /// What was attempted.
+        operation: &'static str,
+        /// Why it failed.
+        #[source]
+        source: openssl::error::ErrorStack,
+    },
+    /// A credential cannot be used.
+    #[error("credential {label:?}: {reason}")]
+    Credential {
+        /// The credential's name.
+        label: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The configuration contradicts itself.
+    #[error("TLS configuration: {0}")]
+    Config(&'static str),
+    /// The key log cannot be opened.
+    #[error("cannot open the TLS key log {path}", path = .path.display())]
+    KeyLog {
+        /// The file concerned.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+pub(crate) fn openssl_failed(operation: &'static str) -> impl Fn(openssl::error::ErrorStack) -> TlsError {
+    move |source| TlsError::Openssl { operation, source }
+}
+
+#[cfg(test)]
+mod tests;

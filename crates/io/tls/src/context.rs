@@ -1,0 +1,182 @@
+//! What every TLS context here has in common, and reading credentials.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gridlatch_keys::Signer as _;
+use openssl::hash::MessageDigest;
+use openssl::ssl::{SslContextBuilder, SslMethod, SslOptions, SslRef, SslVersion};
+use openssl::stack::Stack;
+use openssl::x509::store::{X509Store, X509StoreBuilder};
+use openssl::x509::{X509, X509Name};
+
+use crate::choose::Facts;
+use crate::observed::distinguished;
+use crate::{Credential, TlsError, ffi, openssl_failed};
+
+/// The CBC suite that ISO 15118-2 demands, by OpenSSL's name (0xC023).
+pub(crate) const LEGACY_CBC: &str = "ECDHE-ECDSA-AES128-SHA256";
+/// Suites of TLS 1.2 that every peer of today should offer.
+pub(crate) const GCM: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384";
+/// Suites of ISO 15118-20.
+pub(crate) const TLS13: &str = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+
+/// A peer's chain in octets: six certificates of 1600, the limit of ISO 15118-20 Amd 1, are plenty.
+const MAX_CHAIN_OCTETS: u16 = 16 * 1024;
+/// Sub-CAs between leaf and root: two by [V2G2-009], one more for a cross-certificate.
+const MAX_SUB_CAS: u32 = 3;
+
+/// A builder with the rules that hold on every link.
+pub(crate) fn builder(
+    method: SslMethod,
+    min: SslVersion,
+    max: SslVersion,
+) -> Result<SslContextBuilder, TlsError> {
+    let failed = openssl_failed("set up a TLS context");
+    let mut builder = SslContextBuilder::new(method).map_err(&failed)?;
+    builder.set_options(
+        SslOptions::NO_COMPRESSION | SslOptions::NO_RENEGOTIATION | SslOptions::CIPHER_SERVER_PREFERENCE,
+    );
+    builder.set_min_proto_version(Some(min)).map_err(&failed)?;
+    builder.set_max_proto_version(Some(max)).map_err(&failed)?;
+    builder.set_verify_depth(MAX_SUB_CAS);
+    ffi::set_max_certificate_list(&mut builder, MAX_CHAIN_OCTETS);
+    Ok(builder)
+}
+
+/// Installs certificate, chain and key.
+pub(crate) fn install(builder: &mut SslContextBuilder, credential: &Credential) -> Result<(), TlsError> {
+    let bad = |reason| TlsError::Credential {
+        label: credential.label.clone(),
+        reason,
+    };
+    let (leaf, subs) = credential
+        .chain
+        .split_first()
+        .ok_or_else(|| bad("the chain is empty"))?;
+    let leaf = X509::from_der(leaf).map_err(|_| bad("the leaf is not a certificate"))?;
+    let spki = leaf.public_key().and_then(|key| key.public_key_to_der());
+    if spki.map_err(|_| bad("the leaf's key cannot be read"))? != credential.key.public_key_der() {
+        return Err(bad("the key does not belong to the leaf"));
+    }
+    let failed = openssl_failed("install a certificate");
+    builder.set_certificate(&leaf).map_err(&failed)?;
+    builder.set_private_key(credential.key.pkey()).map_err(&failed)?;
+    for sub in subs {
+        let sub = X509::from_der(sub).map_err(|_| bad("a sub-CA is not a certificate"))?;
+        // The root is never sent: the peer has it or does not trust it.
+        if sub.subject_name().to_der().ok() != sub.issuer_name().to_der().ok() {
+            builder.add_extra_chain_cert(sub).map_err(&failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Which root a credential leads to; `roots` are known roots, for clients that name a root by hash.
+pub(crate) fn facts(credential: &Credential, roots: &[Vec<u8>]) -> Result<Facts, TlsError> {
+    let bad = |reason| TlsError::Credential {
+        label: credential.label.clone(),
+        reason,
+    };
+    let top = credential.chain.last().ok_or_else(|| bad("the chain is empty"))?;
+    let top = X509::from_der(top).map_err(|_| bad("the chain holds something that is no certificate"))?;
+    let root_name = top
+        .issuer_name()
+        .to_der()
+        .map_err(|_| bad("the top of the chain does not name its issuer"))?;
+    let root = roots
+        .iter()
+        .filter_map(|der| X509::from_der(der).ok())
+        .find(|root| root.subject_name().to_der().is_ok_and(|name| name == root_name));
+    Ok(Facts {
+        algorithm: credential.key.algorithm(),
+        root_key_id: top.authority_key_id().map(|id| id.as_slice().to_vec()),
+        root_sha1: root
+            .and_then(|root| root.digest(MessageDigest::sha1()).ok())
+            .and_then(|digest| (*digest).try_into().ok()),
+        root_name,
+    })
+}
+
+/// A store that trusts exactly these roots.
+pub(crate) fn store(roots: &[Vec<u8>]) -> Result<X509Store, TlsError> {
+    let failed = openssl_failed("read a trusted root");
+    let mut store = X509StoreBuilder::new().map_err(&failed)?;
+    for root in roots {
+        store
+            .add_cert(X509::from_der(root).map_err(&failed)?)
+            .map_err(&failed)?;
+    }
+    Ok(store.build())
+}
+
+/// The subjects of `roots`, as a TLS peer is told them.
+pub(crate) fn names(roots: &[Vec<u8>]) -> Result<Stack<X509Name>, TlsError> {
+    let failed = openssl_failed("name a trusted root");
+    let mut names = Stack::new().map_err(&failed)?;
+    for root in roots {
+        let root = X509::from_der(root).map_err(&failed)?;
+        names
+            .push(root.subject_name().to_owned().map_err(&failed)?)
+            .map_err(&failed)?;
+    }
+    Ok(names)
+}
+
+/// The leaf and what follows, in DER.
+pub(crate) fn peer_chain(ssl: &SslRef) -> Vec<Vec<u8>> {
+    let leaf = ssl.peer_certificate().and_then(|leaf| leaf.to_der().ok());
+    let rest = ssl
+        .peer_cert_chain()
+        .into_iter()
+        .flatten()
+        .filter_map(|cert| cert.to_der().ok());
+    let mut chain: Vec<Vec<u8>> = Vec::new();
+    // A client sees its peer's leaf in the chain too, a server does not.
+    for certificate in leaf.into_iter().chain(rest) {
+        if !chain.contains(&certificate) {
+            chain.push(certificate);
+        }
+    }
+    chain
+}
+
+/// Appends TLS secrets to a file in the format of `SSLKEYLOGFILE`, readable by its owner only.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyLog(Arc<Mutex<fs::File>>);
+
+impl KeyLog {
+    pub(crate) fn open(path: &Path) -> Result<Self, TlsError> {
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+            .map(|file| Self(Arc::new(Mutex::new(file))))
+            .map_err(|source| TlsError::KeyLog {
+                path: path.to_owned(),
+                source,
+            })
+    }
+
+    pub(crate) fn install(&self, builder: &mut SslContextBuilder) {
+        let file = Arc::clone(&self.0);
+        builder.set_keylog_callback(move |_, line| {
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            // A full disk loses decryption of a capture, not the connection.
+            let _ = file.write_all(format!("{line}\n").as_bytes());
+        });
+    }
+}
+
+/// The issuer of the chain's last certificate, for messages.
+pub(crate) fn top_issuer(credential: &Credential) -> String {
+    credential
+        .chain
+        .last()
+        .and_then(|der| X509::from_der(der).ok())
+        .map_or_else(|| "(unknown)".to_owned(), |top| distinguished(top.issuer_name()))
+}

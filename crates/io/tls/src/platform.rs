@@ -1,0 +1,164 @@
+//! OCPP security profile 3: mutual TLS between charging station and platform.
+
+use core::time::Duration;
+use std::net::IpAddr;
+
+use openssl::ssl::{Ssl, SslContext, SslContextBuilder, SslMethod, SslVerifyMode, SslVersion};
+use tokio::net::TcpStream;
+
+use crate::context::{self, GCM};
+use crate::handshake::{self, Role, internal};
+use crate::observed::{VerifyFault, Watch};
+use crate::refusal::{Peer, Refusal};
+use crate::{Credential, Handshake, TlsError, TlsStream, openssl_failed};
+
+/// How the platform serves stations.
+#[derive(Debug, Clone)]
+pub struct PlatformServerConfig {
+    /// The platform's certificate.
+    pub credential: Credential,
+    /// Roots of station certificates, in DER.
+    pub station_roots: Vec<Vec<u8>>,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+}
+
+/// Accepts stations. A client certificate is required.
+#[derive(Debug)]
+pub struct PlatformServer {
+    context: SslContext,
+    config: PlatformServerConfig,
+}
+
+impl PlatformServer {
+    /// Sets the listener up.
+    ///
+    /// # Errors
+    /// No root is given, or a root or the credential is broken.
+    pub fn new(config: PlatformServerConfig) -> Result<Self, TlsError> {
+        if config.station_roots.is_empty() {
+            return Err(TlsError::Config(
+                "OCPP security profile 3 needs the roots of station certificates",
+            ));
+        }
+        let failed = openssl_failed("set the TLS policy of the platform");
+        let mut builder = policy(SslMethod::tls_server())?;
+        context::install(&mut builder, &config.credential)?;
+        builder.set_cert_store(context::store(&config.station_roots)?);
+        builder.set_client_ca_list(context::names(&config.station_roots)?);
+        builder
+            .set_session_id_context(b"gridlatch-platform")
+            .map_err(&failed)?;
+        Ok(Self {
+            context: builder.build(),
+            config,
+        })
+    }
+
+    /// Runs the server's side of a handshake.
+    ///
+    /// # Errors
+    /// Why the station was refused, or refused this side.
+    pub async fn accept(&self, tcp: TcpStream) -> Result<(TlsStream, Handshake), Refusal> {
+        let (ssl, watch) = start(
+            &self.context,
+            SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT,
+            &self.config.credential,
+        )?;
+        handshake::run(
+            Role::Accept,
+            ssl,
+            &watch,
+            tcp,
+            self.config.handshake_timeout,
+            Peer::StationClient,
+        )
+        .await
+    }
+}
+
+/// How a station connects to the platform.
+#[derive(Debug, Clone)]
+pub struct PlatformClientConfig {
+    /// The station's certificate.
+    pub identity: Credential,
+    /// Roots of the platform's certificate, in DER.
+    pub platform_roots: Vec<Vec<u8>>,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+}
+
+/// Connects to the platform.
+#[derive(Debug)]
+pub struct PlatformClient {
+    context: SslContext,
+    config: PlatformClientConfig,
+}
+
+impl PlatformClient {
+    /// Sets the client up.
+    ///
+    /// # Errors
+    /// No root is given, or a root or the identity is broken.
+    pub fn new(config: PlatformClientConfig) -> Result<Self, TlsError> {
+        if config.platform_roots.is_empty() {
+            return Err(TlsError::Config(
+                "a station needs the root of its platform's certificate",
+            ));
+        }
+        let mut builder = policy(SslMethod::tls_client())?;
+        context::install(&mut builder, &config.identity)?;
+        builder.set_cert_store(context::store(&config.platform_roots)?);
+        Ok(Self {
+            context: builder.build(),
+            config,
+        })
+    }
+
+    /// Runs the client's side of a handshake; the certificate must be valid for `host`, a name or an
+    /// address (IPv6 without brackets).
+    ///
+    /// # Errors
+    /// Why the platform was refused, or refused this side; see [`crate::refusal_of`] for what comes later.
+    pub async fn connect(&self, tcp: TcpStream, host: &str) -> Result<(TlsStream, Handshake), Refusal> {
+        let (mut ssl, watch) = start(&self.context, SslVerifyMode::PEER, &self.config.identity)?;
+        match host.parse::<IpAddr>() {
+            Ok(address) => ssl.param_mut().set_ip(address),
+            Err(_) => ssl
+                .set_hostname(host)
+                .and_then(|()| ssl.param_mut().set_host(host)),
+        }
+        .map_err(|error| internal(&error))?;
+        handshake::run(
+            Role::Connect,
+            ssl,
+            &watch,
+            tcp,
+            self.config.handshake_timeout,
+            Peer::Platform,
+        )
+        .await
+    }
+}
+
+/// OCPP 2.0.1 A00.FR.317 and around: TLS 1.2 or later, AEAD only.
+fn policy(method: SslMethod) -> Result<SslContextBuilder, TlsError> {
+    let failed = openssl_failed("set the TLS policy of OCPP");
+    let mut builder = context::builder(method, SslVersion::TLS1_2, SslVersion::TLS1_3)?;
+    builder.set_cipher_list(GCM).map_err(&failed)?;
+    Ok(builder)
+}
+
+fn start(context: &SslContext, mode: SslVerifyMode, own: &Credential) -> Result<(Ssl, Watch), Refusal> {
+    let mut ssl = Ssl::new(context).map_err(|error| internal(&error))?;
+    let watch = Watch::attach(&mut ssl).map_err(|error| internal(&error))?;
+    watch.with(|observed| observed.chosen = Some((own.label.clone(), "the only one")));
+    let observer = watch.clone();
+    ssl.set_verify_callback(mode, move |ok, store| {
+        if !ok {
+            observer.refuse(store, VerifyFault::Openssl(store.error()));
+        }
+        ok
+    });
+    Ok((ssl, watch))
+}
