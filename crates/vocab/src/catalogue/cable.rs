@@ -30,4 +30,7 @@ codes! {
     STATION_INOPERATIVE = "station.inoperative", Critical, Operator, "The station refuses to charge because it cannot offer TLS as its policy demands.",
         causes: ["the certificate or key of the station is missing, expired or unreadable", "the certificate and the key do not belong together"],
         remedy: "Install a valid certificate for the station; it never falls back to a connection without TLS.";
+    HOMEPLUG_BAD_FRAME = "slac.bad_frame", Warning, Vehicle, "A HomePlug management frame was short or contradicts ISO 15118-3; it was ignored.",
+        causes: ["a defective modem", "a hostile frame on the power line", "a HomePlug version this program does not know"],
+        remedy: "Record the link; if a real modem sends it, report the bytes to its maker.";
 }
