@@ -1,1 +1,510 @@
-//! placeholder
+//! The vehicle's side of a charging session: what to ask, what to make of the answers, when to stop.
+//!
+//! [`EvccSession`] is driven in this order, again and again:
+//! 1. `update` with the vehicle's state, then `handle_input` (bytes arrived), `handle_timeout` (the
+//!    instant of `poll_timeout` passed), `request_stop` or `connection_lost`;
+//! 2. drain `poll_output`: pilot first, then steps, power and the end;
+//! 3. write what `poll_transmit` gives.
+//!
+//! Deliberately absent: sockets, clocks, keys, and the battery itself.
+
+mod config;
+mod contract;
+mod course;
+mod discovery;
+mod iso2;
+mod iso20;
+mod log;
+mod matching;
+mod output;
+mod policy;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use gridlatch_vocab::catalogue::session as codes;
+use gridlatch_vocab::{Blame, Code};
+use iso15118::evcc::{self, Close, Evcc, EvccError};
+use iso15118::message::Message;
+use iso15118::session::{Instant, LoopBudgets, Millis, Security};
+use iso15118::{Iso20Set, Protocol, Protocols};
+
+pub use config::{Authorisation, Control, Energy, EvccConfig, Generation, Goal, Now, VehicleState, Wish};
+pub use contract::{Contract, ContractSigner, Curve, raw_signature};
+pub use discovery::{Discovery, DiscoveryEvent, Found};
+pub use matching::{MATCH_RETRIES, Matching, MatchingConfig, MatchingEvent};
+pub use output::{End, Failure, Flow, Output, Pilot, StepName, StepRecord};
+
+use course::Course;
+use iso2::Iso2;
+use iso20::Iso20;
+use log::Log;
+use policy::{Context, Next, StopCause};
+
+/// Largest V2GTP payload the vehicle accepts: certificate installation needs about 5 KiB; a megabyte
+/// would let a 75 KB message grow to 470 MB in the string table before any authentication.
+pub const MAX_PAYLOAD: usize = 32 * 1024;
+
+/// Frames held that nobody asked for; V2G is half-duplex.
+const MAX_FRAMES: usize = 4;
+
+/// The standard's ordinary message timeout, milliseconds; the base that `patience` stretches.
+const MESSAGE_TIMEOUT_MS: u64 = 2_000;
+
+/// A session cannot be opened as configured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EvccSetupError {
+    /// Plug & Charge sends a contract and a signature, which must not travel in clear [V2G2-635].
+    #[error("Plug & Charge needs TLS")]
+    ContractWithoutTls,
+    /// ISO 15118-2 moves energy in one direction only.
+    #[error("ISO 15118-2 has no bidirectional transfer; use ISO 15118-20")]
+    DischargeInIso2,
+    /// The contract has no certificate.
+    #[error("the contract has no certificate chain")]
+    EmptyChain,
+    /// ISO 15118-2 signs with P-256 only.
+    #[error("ISO 15118-2 needs a contract key on P-256")]
+    WrongCurve,
+    /// The protocol engine refused to start.
+    #[error("the protocol engine refused to start: {0}")]
+    Engine(String),
+}
+
+#[derive(Debug)]
+enum Policy {
+    Iso2(Iso2),
+    Iso20(Box<Iso20>),
+}
+
+/// One session from the protocol handshake to the end.
+pub struct EvccSession {
+    evcc: Evcc,
+    config: EvccConfig,
+    policy: Policy,
+    vehicle: VehicleState,
+    course: Course,
+    log: Log,
+    /// A request waiting for its pause, and when it is due.
+    pending: Option<(Message, u64)>,
+    asked: &'static str,
+    stop_asked: Option<StopCause>,
+    failure: Option<Failure>,
+    ended: bool,
+    exchanges: u64,
+}
+
+impl fmt::Debug for EvccSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EvccSession")
+            .field("step", &self.log.current())
+            .field("asked", &self.asked)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+impl EvccSession {
+    /// A session that has not started; refuses what can never work before anything is sent.
+    pub fn new(config: EvccConfig, vehicle: VehicleState) -> Result<Self, EvccSetupError> {
+        if let Authorisation::Contract(contract) = &config.authorisation {
+            if !config.secured {
+                return Err(EvccSetupError::ContractWithoutTls);
+            }
+            if contract.chain.is_empty() {
+                return Err(EvccSetupError::EmptyChain);
+            }
+            if config.generation == Generation::Iso2 && contract.signer.curve() != Curve::P256 {
+                return Err(EvccSetupError::WrongCurve);
+            }
+        }
+        if config.generation == Generation::Iso2 && config.energy == Energy::DcBpt {
+            return Err(EvccSetupError::DischargeInIso2);
+        }
+        let policy = match config.generation {
+            Generation::Iso2 => Policy::Iso2(Iso2::default()),
+            Generation::Iso20 => Policy::Iso20(Box::new(Iso20::new(config.control))),
+        };
+        Ok(Self {
+            evcc: Evcc::new(engine_config(&config)),
+            course: Course::new(config.wish),
+            policy,
+            vehicle,
+            log: Log::new(),
+            pending: None,
+            asked: "supportedAppProtocolReq",
+            stop_asked: None,
+            failure: None,
+            ended: false,
+            exchanges: 0,
+            config,
+        })
+    }
+
+    /// Opens the session on a connected transport.
+    pub fn start(&mut self, now: Now) -> Result<(), EvccSetupError> {
+        self.log.start(now.mono_ms);
+        self.evcc
+            .start(Instant::from_millis(now.mono_ms))
+            .map_err(|error| EvccSetupError::Engine(error.to_string()))
+    }
+
+    /// The vehicle as it is now; requests are worded from the latest.
+    pub fn update(&mut self, vehicle: VehicleState) {
+        self.vehicle = vehicle;
+    }
+
+    /// The session id the station assigned, upper-case hex; `None` before it did.
+    #[must_use]
+    pub fn session_id(&self) -> Option<String> {
+        let id = self.evcc.session_id();
+        (!id.is_none()).then(|| id.to_string())
+    }
+
+    /// Answers received so far.
+    #[must_use]
+    pub const fn exchanges(&self) -> u64 {
+        self.exchanges
+    }
+
+    /// Whether the session is over.
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Ends the session in order at the next opportunity.
+    pub fn request_stop(&mut self) {
+        self.stop_asked.get_or_insert(StopCause::Driver);
+        self.course.stop();
+    }
+
+    /// Bytes arrived.
+    pub fn handle_input(&mut self, now: Now, bytes: &[u8]) {
+        if self.ended {
+            return;
+        }
+        if let Err(error) = self.evcc.handle_input(Instant::from_millis(now.mono_ms), bytes) {
+            let (code, blame, message) = broken(&error);
+            self.fail(now, code, blame, message);
+            return;
+        }
+        self.drain(now);
+    }
+
+    /// The instant of [`Self::poll_timeout`] has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.ended {
+            return;
+        }
+        if self.pending.as_ref().is_some_and(|(_, due)| *due <= now.mono_ms)
+            && let Some((request, _)) = self.pending.take()
+        {
+            self.send(now, request);
+        }
+        let at = Instant::from_millis(now.mono_ms);
+        if self.evcc.poll_timeout().is_some_and(|deadline| deadline <= at) {
+            self.evcc.handle_timeout(at);
+        }
+        self.drain(now);
+    }
+
+    /// The station closed the connection, or it broke.
+    pub fn connection_lost(&mut self, now: Now, reason: &str) {
+        if !self.ended {
+            let asked = self.asked;
+            self.fail(
+                now,
+                codes::STATION_CLOSED,
+                Blame::Station,
+                format!("the connection ended while {asked} was open: {reason}"),
+            );
+        }
+    }
+
+    /// When [`Self::handle_timeout`] is due, on the monotonic clock in milliseconds.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<u64> {
+        if self.ended {
+            return None;
+        }
+        let engine = self.evcc.poll_timeout().map(Instant::as_millis);
+        let pending = self.pending.as_ref().map(|(_, due)| *due);
+        engine.into_iter().chain(pending).min()
+    }
+
+    /// The next thing for the shell to do or to show.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.log.next_output()
+    }
+
+    /// Bytes to write; empty when there are none.
+    #[must_use]
+    pub fn poll_transmit(&mut self) -> Vec<u8> {
+        self.evcc.take_transmit()
+    }
+
+    fn drain(&mut self, now: Now) {
+        let mut answer = None;
+        let mut refused = false;
+        let mut close = None;
+        while let Some(event) = self.evcc.poll_event() {
+            match event {
+                evcc::Event::ProtocolAgreed(protocol) => self.agreed(now, protocol),
+                evcc::Event::Response(response) => answer = Some(response),
+                evcc::Event::Failed => refused = true,
+                evcc::Event::Closed(why) => close = Some(why),
+                _ => {}
+            }
+        }
+        if let Some(response) = answer {
+            self.exchanges += 1;
+            if refused {
+                self.refused(now, &response);
+            } else {
+                self.decide(now, &response);
+            }
+        }
+        match close {
+            Some(why) if !self.ended => self.closed(now, why),
+            _ => {}
+        }
+    }
+
+    fn agreed(&mut self, now: Now, protocol: Protocol) {
+        let name = self.config.generation.as_str();
+        let fields = vec![("protocol", protocol.as_str().into())];
+        self.log
+            .done(now.mono_ms, StepName::Identification, name.to_owned(), fields);
+        let request = {
+            let (policy, ctx) = self.context(now);
+            match policy {
+                Policy::Iso2(_) => Iso2::first(&ctx),
+                Policy::Iso20(_) => Iso20::first(&ctx),
+            }
+        };
+        self.send(now, request);
+    }
+
+    fn decide(&mut self, now: Now, response: &Message) {
+        let next = {
+            let (policy, mut ctx) = self.context(now);
+            match policy {
+                Policy::Iso2(policy) => policy.next(&mut ctx, response),
+                Policy::Iso20(policy) => policy.next(&mut ctx, response),
+            }
+        };
+        match next {
+            Next::Send(request) => self.send(now, request),
+            Next::Repeat(request) => self.send_after(now, request, self.config.repeat_ms),
+            Next::Loop(request) => self.send_after(now, request, self.config.pace_ms),
+            Next::Finished => {}
+            Next::GiveUp(failure) => {
+                self.failure.get_or_insert(failure);
+                self.stop_after_failure(now);
+            }
+        }
+    }
+
+    /// A `FAILED_*` answer: name it, then the one request left is the stop.
+    fn refused(&mut self, now: Now, response: &Message) {
+        let code = refusal::response_code(response).unwrap_or_else(|| "FAILED".to_owned());
+        let failure = refusal::failure(self.log.current(), self.asked, &code);
+        self.failure.get_or_insert(failure);
+        if !self.evcc.is_closed() {
+            self.stop_after_failure(now);
+        }
+    }
+
+    fn stop_after_failure(&mut self, now: Now) {
+        self.log.pilot(Pilot::B);
+        self.log.push(Output::Draw(0.0));
+        let request = {
+            let (policy, ctx) = self.context(now);
+            match policy {
+                Policy::Iso2(_) => Iso2::stop_request(),
+                Policy::Iso20(_) => Iso20::stop_request(&ctx),
+            }
+        };
+        if self.asked == "SessionStopReq" || self.evcc.is_closed() || self.try_send(now, request).is_err() {
+            self.end(now);
+        }
+    }
+
+    fn send_after(&mut self, now: Now, request: Message, pause_ms: u64) {
+        if pause_ms == 0 {
+            self.send(now, request);
+        } else {
+            self.pending = Some((request, now.mono_ms.saturating_add(pause_ms)));
+        }
+    }
+
+    fn send(&mut self, now: Now, request: Message) {
+        if let Err(error) = self.try_send(now, request) {
+            self.fail(
+                now,
+                codes::OWN_REQUEST_REFUSED,
+                Blame::Vehicle,
+                format!("this vehicle was about to break the protocol: {error}"),
+            );
+        }
+    }
+
+    fn try_send(&mut self, now: Now, request: Message) -> Result<(), EvccError> {
+        let name = request.name();
+        self.evcc.request(Instant::from_millis(now.mono_ms), request)?;
+        self.asked = name;
+        Ok(())
+    }
+
+    fn closed(&mut self, now: Now, why: Close) {
+        let (code, message) = match why {
+            Close::Normal | Close::Paused => {
+                self.end(now);
+                return;
+            }
+            Close::Timeout(timer) => (
+                codes::STATION_SILENT,
+                format!(
+                    "the station did not answer {} in time ({} timer)",
+                    self.asked,
+                    timer.name()
+                ),
+            ),
+            Close::NoCommonProtocol => (
+                codes::NO_COMMON_PROTOCOL,
+                format!("the station does not speak {}", self.config.generation.as_str()),
+            ),
+            _ => (
+                codes::STATION_GARBLED,
+                "the station's bytes are no charging session".to_owned(),
+            ),
+        };
+        let blame = if code == codes::NO_COMMON_PROTOCOL {
+            Blame::Station
+        } else {
+            code.blame()
+        };
+        self.fail(now, code, blame, message);
+    }
+
+    /// Ends at once: nothing more can be said on this connection.
+    fn fail(&mut self, now: Now, code: Code, blame: Blame, message: String) {
+        let step = self.log.current();
+        let asked = self.asked;
+        self.failure.get_or_insert_with(|| {
+            let mut failure = Failure::new(step, code, message).at(asked);
+            failure.blame = blame;
+            failure
+        });
+        self.end(now);
+    }
+
+    fn end(&mut self, now: Now) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        self.pending = None;
+        let vehicle = self.vehicle;
+        self.log.end_run(now.mono_ms, &vehicle, None);
+        self.log.pilot(Pilot::B);
+        self.log.push(Output::Draw(0.0));
+        let asked_by_station = match &self.policy {
+            Policy::Iso2(policy) => policy.stop_cause.clone(),
+            Policy::Iso20(policy) => policy.stop_cause.clone(),
+        };
+        let end = match (self.failure.take(), self.stop_asked.clone().or(asked_by_station)) {
+            (Some(failure), _) => End::Failed(failure),
+            (None, Some(StopCause::Station(reason))) => End::StoppedByStation(reason),
+            (None, Some(StopCause::Driver)) => End::StoppedByDriver,
+            (None, None) => End::Complete,
+        };
+        match &end {
+            End::Failed(failure) => {
+                let fields = vec![
+                    ("code", failure.code.as_str().into()),
+                    ("blame", failure.blame.as_str().into()),
+                    ("request", failure.request.into()),
+                    ("response_code", failure.response_code.clone().into()),
+                ];
+                self.log.failed(now.mono_ms, failure.message.clone(), fields);
+            }
+            End::Complete | End::StoppedByDriver => {
+                let detail = "power off, session closed in order".to_owned();
+                self.log.done(now.mono_ms, StepName::Stop, detail, Vec::new());
+            }
+            End::StoppedByStation(reason) => {
+                let detail = format!("the station asked to stop ({reason}); closed in order");
+                let fields = vec![("reason", reason.as_str().into())];
+                self.log.done(now.mono_ms, StepName::Stop, detail, fields);
+            }
+        }
+        self.log.push(Output::Ended(end));
+    }
+
+    fn context(&mut self, now: Now) -> (&mut Policy, Context<'_>) {
+        let session_id = self.evcc.session_id().as_bytes().to_vec();
+        let ctx = Context {
+            now,
+            config: &self.config,
+            vehicle: &self.vehicle,
+            course: &mut self.course,
+            log: &mut self.log,
+            session_id,
+        };
+        (&mut self.policy, ctx)
+    }
+}
+
+/// What the engine is told: exactly one protocol, our payload limit, stretched timers if asked.
+fn engine_config(config: &EvccConfig) -> evcc::EvccConfig {
+    let patience = u64::from(config.patience.max(1));
+    let standard = evcc::EvccConfig::default();
+    let stretched = patience > 1;
+    let ongoing = Millis::from_secs(60 * patience);
+    evcc::EvccConfig {
+        protocols: Protocols::only(match config.generation {
+            Generation::Iso2 => Protocol::Iso2,
+            Generation::Iso20 => Protocol::Iso20,
+        }),
+        security: if config.secured {
+            Security::Tls
+        } else {
+            Security::None
+        },
+        max_payload_len: MAX_PAYLOAD,
+        max_pending_frames: MAX_FRAMES,
+        setup_timeout: Millis::from_millis(standard.setup_timeout.as_millis() * patience),
+        message_timeout: stretched.then(|| Millis::from_millis(MESSAGE_TIMEOUT_MS * patience)),
+        loop_budgets: if stretched {
+            LoopBudgets {
+                authorization: Some(ongoing),
+                ongoing: Some(ongoing),
+            }
+        } else {
+            LoopBudgets::default()
+        },
+        iso20_sets: vec![if config.energy.is_dc() {
+            Iso20Set::Dc
+        } else {
+            Iso20Set::Ac
+        }],
+        rejoin: None,
+    }
+}
+
+/// A broken stream, in words: the code, who did it, what.
+fn broken(error: &EvccError) -> (Code, Blame, String) {
+    let code = match error {
+        EvccError::Connection(_) => codes::STATION_GARBLED,
+        _ => codes::STATION_UNEXPECTED,
+    };
+    (
+        code,
+        Blame::Station,
+        format!("the station broke the protocol: {error}"),
+    )
+}

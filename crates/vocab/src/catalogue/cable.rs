@@ -33,4 +33,22 @@ codes! {
     HOMEPLUG_BAD_FRAME = "slac.bad_frame", Warning, Vehicle, "A HomePlug management frame was short or contradicts ISO 15118-3; it was ignored.",
         causes: ["a defective modem", "a hostile frame on the power line", "a HomePlug version this program does not know"],
         remedy: "Record the link; if a real modem sends it, report the bytes to its maker.";
+    SLAC_NO_MATCH = "slac.no_match", Warning, Network, "The vehicle found no charging station on the cable.",
+        causes: ["the cable is not plugged in", "the station is switched off or already matched", "the measured attenuation is too high: another cable's station answered"],
+        remedy: "Unplug and plug in again; look at the station's state.";
+    SDP_NO_ANSWER = "sdp.no_answer", Warning, Station, "No station answered the vehicle's discovery requests.",
+        causes: ["the station demands TLS and the vehicle asked for none, or the other way round", "the station is not running", "the wrong network interface"],
+        remedy: "Check that the station runs, that the interface is right, and whether its policy allows the kind of connection that was asked for.";
+    SDP_ANSWER_REFUSED = "sdp.answer_refused", Warning, Station, "An answer to discovery was not usable; the vehicle ignored it.",
+        causes: ["a defective station", "somebody else on the link answers discovery"],
+        remedy: "Record the link and look at who answered.";
+    SDP_DOWNGRADE_REFUSED = "sdp.downgrade_refused", Error, Station, "The station offered a connection without TLS to a vehicle that demands TLS; the vehicle refused.",
+        causes: ["the station has no TLS or could not load its key", "somebody tries to downgrade the connection"],
+        remedy: "Look at the station's certificates; without TLS only external identification in ISO 15118-2 is possible.";
+    PORT_REFUSED = "cable.port_refused", Error, Station, "The station's TCP port could not be connected to.",
+        causes: ["another vehicle is connected", "the station stopped after answering discovery", "a firewall"],
+        remedy: "Unplug, wait a few seconds and plug in again.";
+    OUTLET_BUSY = "cable.outlet_busy", Warning, Operator, "The outlet is not there or another vehicle is plugged into it.",
+        causes: ["another simulated vehicle is still plugged in", "the station is not running"],
+        remedy: "Unplug the other vehicle, or choose another EVSE.";
 }
