@@ -75,7 +75,10 @@ impl Case {
     /// Whether it is ISO 15118-20 (else -2).
     #[must_use]
     pub fn is_iso20(self) -> bool {
-        matches!(self, Self::Iso20Ac | Self::Iso20Dc | Self::Iso20DcBpt | Self::Iso20DcTls13 | Self::Iso20DcPncTls13)
+        matches!(
+            self,
+            Self::Iso20Ac | Self::Iso20Dc | Self::Iso20DcBpt | Self::Iso20DcTls13 | Self::Iso20DcPncTls13
+        )
     }
 
     /// Whether the energy is alternating current.
@@ -90,7 +93,13 @@ impl Case {
             (true, true) => "ISO_15118_20_AC",
             (true, false) => "ISO_15118_20_DC",
         };
-        let service = if self == Self::Iso20DcBpt { "DC_BPT" } else if self.is_ac() { "AC" } else { "DC" };
+        let service = if self == Self::Iso20DcBpt {
+            "DC_BPT"
+        } else if self.is_ac() {
+            "AC"
+        } else {
+            "DC"
+        };
         json!({
             "protocols": [protocol],
             "service": service,
@@ -120,7 +129,12 @@ impl Car {
     /// A car with ten charge loops.
     #[must_use]
     pub fn new(case: Case, pki: impl Into<PathBuf>) -> Self {
-        Self { case, pki: pki.into(), loops: 10, tscale: default_tscale() }
+        Self {
+            case,
+            pki: pki.into(),
+            loops: 10,
+            tscale: default_tscale(),
+        }
     }
 
     /// Starts it at once: it warms up for some seconds, then sends its first discovery request.
@@ -151,7 +165,12 @@ impl Station {
     /// A station whose output stands at 400 V until the car asks for another voltage.
     #[must_use]
     pub fn new(case: Case, pki: impl Into<PathBuf>) -> Self {
-        Self { case, pki: pki.into(), tscale: default_tscale(), present_voltage: 400 }
+        Self {
+            case,
+            pki: pki.into(),
+            tscale: default_tscale(),
+            present_voltage: 400,
+        }
     }
 
     /// Starts it and waits until it listens for discovery.
@@ -168,7 +187,10 @@ impl Station {
 }
 
 fn default_tscale() -> f64 {
-    std::env::var("GRIDLATCH_TSCALE").ok().and_then(|v| v.parse().ok()).unwrap_or(10.0)
+    std::env::var("GRIDLATCH_TSCALE")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(10.0)
 }
 
 /// A message that crossed the wire, as the peer saw it.
@@ -225,10 +247,18 @@ pub struct Peer {
 }
 
 impl Peer {
-    fn start(role: &str, mut settings: Value, pki: &Path, tscale: f64, namespace: &Namespace) -> Result<Self> {
+    fn start(
+        role: &str,
+        mut settings: Value,
+        pki: &Path,
+        tscale: f64,
+        namespace: &Namespace,
+    ) -> Result<Self> {
         let folder = temp::logs()?;
         let key_log = folder.join(format!("josev-{role}.keys"));
-        let pki = pki.canonicalize().with_context(|| format!("the peer's PKI {}", pki.display()))?;
+        let pki = pki
+            .canonicalize()
+            .with_context(|| format!("the peer's PKI {}", pki.display()))?;
         settings["pki"] = json!(pki);
         settings["interface"] = json!(namespace.interface());
         settings["tscale"] = json!(tscale);
@@ -236,8 +266,15 @@ impl Peer {
         let file = folder.join(format!("josev-{role}.json"));
         std::fs::write(&file, settings.to_string()).with_context(|| format!("writing {}", file.display()))?;
         let mut command = namespace.command(python::josev()?);
-        command.arg(temp::workspace().join("tests/peers/josev/peer.py")).arg(role).arg(&file).current_dir(&folder);
-        Ok(Self { process: Process::spawn(&format!("josev-{role}"), command)?, key_log })
+        command
+            .arg(temp::workspace().join("tests/peers/josev/peer.py"))
+            .arg(role)
+            .arg(&file)
+            .current_dir(&folder);
+        Ok(Self {
+            process: Process::spawn(&format!("josev-{role}"), command)?,
+            key_log,
+        })
     }
 
     /// Waits until the peer is warm: a station listens, a car is about to send its first discovery request.
@@ -264,9 +301,10 @@ impl Peer {
         let end = self.wait_event("ended", limit)?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let reports = self.reports();
-        let tls = reports.iter().find(|r| r.event == "connected").and_then(|r| {
-            Some((text(&r.fields["tls"])?, text(&r.fields["suite"])?))
-        });
+        let tls = reports
+            .iter()
+            .find(|r| r.event == "connected")
+            .and_then(|r| Some((text(&r.fields["tls"])?, text(&r.fields["suite"])?)));
         let messages = reports
             .iter()
             .filter(|r| r.event == "sent" || r.event == "received")
@@ -275,7 +313,10 @@ impl Peer {
                 sent: r.event == "sent",
                 name: text(&r.fields["message"]).unwrap_or_default(),
                 code: text(&r.fields["code"]),
-                bytes: r.fields["bytes"].as_u64().and_then(|b| usize::try_from(b).ok()).unwrap_or(0),
+                bytes: r.fields["bytes"]
+                    .as_u64()
+                    .and_then(|b| usize::try_from(b).ok())
+                    .unwrap_or(0),
             })
             .collect();
         Ok(Outcome {
@@ -300,7 +341,9 @@ impl Peer {
     }
 
     fn wait_event(&mut self, event: &str, limit: Duration) -> Result<Report> {
-        let line = self.process.wait_line(limit, |line| report(line).is_some_and(|r| r.event == event))?;
+        let line = self
+            .process
+            .wait_line(limit, |line| report(line).is_some_and(|r| r.event == event))?;
         report(&line).context("a report line that was one a moment ago")
     }
 
@@ -319,10 +362,17 @@ fn report(line: &str) -> Option<Report> {
 /// When the script fails.
 pub fn own_pki(folder: &Path) -> Result<PathBuf> {
     let python = python::josev()?;
-    let script = "import iso15118.shared,os; print(os.path.join(os.path.dirname(iso15118.shared.__file__),'pki'))";
-    let out = std::process::Command::new(&python).args(["-c", script]).output().context("asking Josev for its PKI")?;
+    let script =
+        "import iso15118.shared,os; print(os.path.join(os.path.dirname(iso15118.shared.__file__),'pki'))";
+    let out = std::process::Command::new(&python)
+        .args(["-c", script])
+        .output()
+        .context("asking Josev for its PKI")?;
     let source = String::from_utf8_lossy(&out.stdout).trim().to_owned();
-    let copied = std::process::Command::new("cp").args(["-r", &source]).arg(folder).status();
+    let copied = std::process::Command::new("cp")
+        .args(["-r", &source])
+        .arg(folder)
+        .status();
     if !copied.is_ok_and(|status| status.success()) {
         bail!("copying {source} to {}", folder.display());
     }
@@ -333,7 +383,10 @@ pub fn own_pki(folder: &Path) -> Result<PathBuf> {
         .output()
         .context("running Josev's create_certs.sh")?;
     if !made.status.success() {
-        bail!("Josev's create_certs.sh failed: {}", String::from_utf8_lossy(&made.stderr));
+        bail!(
+            "Josev's create_certs.sh failed: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
     }
     Ok(pki)
 }

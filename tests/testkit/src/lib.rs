@@ -12,11 +12,11 @@
 //! other crate of the workspace.
 #![forbid(unsafe_code)]
 
+pub mod josev;
 mod need;
 mod netns;
-mod process;
-pub mod josev;
 pub mod ports;
+mod process;
 pub mod python;
 pub mod temp;
 

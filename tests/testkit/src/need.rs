@@ -31,7 +31,9 @@ impl Need {
             .get_or_init(|| match self {
                 Self::root => no_root(),
                 Self::java => no_command("java", "-version", "openjdk-17-jre-headless"),
-                Self::josev => Self::java.missing().or_else(|| crate::python::josev().err().map(|e| format!("{e:#}"))),
+                Self::josev => Self::java
+                    .missing()
+                    .or_else(|| crate::python::josev().err().map(|e| format!("{e:#}"))),
                 Self::ocpp => crate::python::ocpp().err().map(|e| format!("{e:#}")),
                 Self::chromium => no_command("chromium", "--version", "chromium")
                     .or_else(|| no_command("chromedriver", "--version", "chromium-driver")),
@@ -46,12 +48,19 @@ fn no_root() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("needs root (network namespaces)".to_owned());
     }
-    let works = Command::new("ip").args(["netns", "list"]).output().is_ok_and(|out| out.status.success());
+    let works = Command::new("ip")
+        .args(["netns", "list"])
+        .output()
+        .is_ok_and(|out| out.status.success());
     (!works).then(|| "needs iproute2 with network namespaces".to_owned())
 }
 
 fn no_command(name: &str, version: &str, package: &str) -> Option<String> {
-    let status = Command::new(name).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status = Command::new(name)
+        .arg(version)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     (!status.is_ok_and(|s| s.success())).then(|| format!("no {name} on PATH (Debian package {package})"))
 }
 
@@ -70,7 +79,10 @@ pub fn skip(reason: &str) {
     let test = crate::temp::test_name();
     let required = std::env::var("CI").is_ok_and(|v| v == "true" || v == "1")
         || std::env::var("GRIDLATCH_REQUIRE_PEERS").is_ok_and(|v| v == "1");
-    assert!(!required, "{test}: {reason}; peers are required here (CI or GRIDLATCH_REQUIRE_PEERS)");
+    assert!(
+        !required,
+        "{test}: {reason}; peers are required here (CI or GRIDLATCH_REQUIRE_PEERS)"
+    );
     // Straight to the terminal's stream: the harness would swallow what a passing test prints.
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {reason}");

@@ -39,16 +39,36 @@ impl Link {
         let turn = Turn::take();
         sweep();
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let unique = format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let unique = format!(
+            "{PREFIX}{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let mut station = Namespace::new(format!("{unique}-s"), "secc0")?;
         let mut car = Namespace::new(format!("{unique}-c"), "evcc0")?;
-        ip(&["link", "add", station.interface, "netns", &station.name, "type", "veth", "peer", "name", car.interface,
-            "netns", &car.name])?;
+        ip(&[
+            "link",
+            "add",
+            station.interface,
+            "netns",
+            &station.name,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            car.interface,
+            "netns",
+            &car.name,
+        ])?;
         station.up()?;
         car.up()?;
         station.learn_address()?;
         car.learn_address()?;
-        Ok(Self { station, car, _turn: turn })
+        Ok(Self {
+            station,
+            car,
+            _turn: turn,
+        })
     }
 }
 
@@ -64,8 +84,17 @@ pub struct Namespace {
 impl Namespace {
     fn new(name: String, interface: &'static str) -> Result<Self> {
         ip(&["netns", "add", &name])?;
-        let made = Self { name, interface, index: 0, address: Ipv6Addr::UNSPECIFIED };
-        for setting in ["default.accept_dad=0", "default.disable_ipv6=0", "all.disable_ipv6=0"] {
+        let made = Self {
+            name,
+            interface,
+            index: 0,
+            address: Ipv6Addr::UNSPECIFIED,
+        };
+        for setting in [
+            "default.accept_dad=0",
+            "default.disable_ipv6=0",
+            "all.disable_ipv6=0",
+        ] {
             let mut command = made.command("sysctl");
             command.arg("-qw").arg(format!("net.ipv6.conf.{setting}"));
             run(command)?;
@@ -81,10 +110,21 @@ impl Namespace {
     fn learn_address(&mut self) -> Result<()> {
         let until = Instant::now() + Duration::from_secs(5);
         loop {
-            let out = ip_output(&["-n", &self.name, "-6", "-o", "addr", "show", "dev", self.interface])?;
+            let out = ip_output(&[
+                "-n",
+                &self.name,
+                "-6",
+                "-o",
+                "addr",
+                "show",
+                "dev",
+                self.interface,
+            ])?;
             let mut words = out.split_whitespace();
             if let Some(index) = words.next().and_then(|w| w.trim_end_matches(':').parse().ok()) {
-                let address = words.find(|w| w.starts_with("fe80")).and_then(|w| w.split('/').next()?.parse().ok());
+                let address = words
+                    .find(|w| w.starts_with("fe80"))
+                    .and_then(|w| w.split('/').next()?.parse().ok());
                 if let Some(address) = address {
                     (self.index, self.address) = (index, address);
                     return Ok(());
@@ -195,8 +235,14 @@ fn enter(name: &str) -> Result<()> {
 
 /// Kills what still runs inside, then deletes. Threads of this very process may be listed: they are left alone.
 fn remove(name: &str) {
-    for pid in ip_output(&["netns", "pids", name]).unwrap_or_default().split_whitespace() {
-        let pid = pid.parse().ok().filter(|pid| Some(*pid) != i32::try_from(std::process::id()).ok());
+    for pid in ip_output(&["netns", "pids", name])
+        .unwrap_or_default()
+        .split_whitespace()
+    {
+        let pid = pid
+            .parse()
+            .ok()
+            .filter(|pid| Some(*pid) != i32::try_from(std::process::id()).ok());
         if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
@@ -207,7 +253,9 @@ fn remove(name: &str) {
 /// Removes what a killed test process left behind: its id is part of the name.
 fn sweep() {
     for line in ip_output(&["netns", "list"]).unwrap_or_default().lines() {
-        let Some(name) = line.split_whitespace().next() else { continue };
+        let Some(name) = line.split_whitespace().next() else {
+            continue;
+        };
         let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
         if let Some(owner) = owner.filter(|pid| pid.parse::<u32>().is_ok())
             && !std::path::Path::new("/proc").join(owner).exists()
@@ -230,7 +278,10 @@ fn ip_output(arguments: &[&str]) -> Result<String> {
 fn run(mut command: Command) -> Result<String> {
     let out = command.output().with_context(|| format!("running {command:?}"))?;
     if !out.status.success() {
-        bail!("{command:?} failed: {}", String::from_utf8_lossy(&out.stderr).trim());
+        bail!(
+            "{command:?} failed: {}",
+            String::from_utf8_lossy(&out.stderr).trim()
+        );
     }
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }

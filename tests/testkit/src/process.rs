@@ -36,7 +36,11 @@ impl Process {
             .process_group(0)
             .spawn()
             .with_context(|| format!("starting {name} ({})", command.get_program().display()))?;
-        Ok(Self { child, name: name.to_owned(), log })
+        Ok(Self {
+            child,
+            name: name.to_owned(),
+            log,
+        })
     }
 
     /// The process id.
@@ -72,10 +76,18 @@ impl Process {
                 return Ok(line.to_owned());
             }
             if let Some(status) = exited {
-                bail!("{} ended ({status}) before the expected line; {}", self.name, self.tail());
+                bail!(
+                    "{} ended ({status}) before the expected line; {}",
+                    self.name,
+                    self.tail()
+                );
             }
             if Instant::now() >= until {
-                bail!("{} did not print the expected line within {limit:?}; {}", self.name, self.tail());
+                bail!(
+                    "{} did not print the expected line within {limit:?}; {}",
+                    self.name,
+                    self.tail()
+                );
             }
             std::thread::sleep(POLL);
         }
@@ -92,7 +104,11 @@ impl Process {
                 return Ok(status);
             }
             if Instant::now() >= until {
-                return Err(anyhow!("{} still runs after {limit:?}; {}", self.name, self.tail()));
+                return Err(anyhow!(
+                    "{} still runs after {limit:?}; {}",
+                    self.name,
+                    self.tail()
+                ));
             }
             std::thread::sleep(POLL);
         }
@@ -103,7 +119,8 @@ impl Process {
     /// # Errors
     /// When it has already gone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        rustix::process::kill_process(self.pid()?, signal).with_context(|| format!("signalling {}", self.name))
+        rustix::process::kill_process(self.pid()?, signal)
+            .with_context(|| format!("signalling {}", self.name))
     }
 
     /// Asks politely: the terminal's Ctrl-C.
@@ -115,7 +132,10 @@ impl Process {
     }
 
     fn pid(&self) -> Result<Pid> {
-        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process id out of range")
+        i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .context("a process id out of range")
     }
 
     fn tail(&self) -> String {
@@ -143,20 +163,34 @@ impl Drop for Process {
 /// When it does not build.
 pub fn binary() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    BUILT.get_or_init(|| build().map_err(|e| format!("{e:#}"))).clone().map_err(|e| anyhow!(e))
+    BUILT
+        .get_or_init(|| build().map_err(|e| format!("{e:#}")))
+        .clone()
+        .map_err(|e| anyhow!(e))
 }
 
 fn build() -> Result<PathBuf> {
     let target = crate::temp::target();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let out = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "gridlatch", "--bin", "gridlatch", "--target-dir"])
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "gridlatch",
+            "--bin",
+            "gridlatch",
+            "--target-dir",
+        ])
         .arg(&target)
         .current_dir(crate::temp::workspace())
         .output()
         .context("running cargo build for the gridlatch binary")?;
     if !out.status.success() {
-        bail!("the gridlatch binary does not build:\n{}", String::from_utf8_lossy(&out.stderr));
+        bail!(
+            "the gridlatch binary does not build:\n{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
     }
     Ok(target.join("debug/gridlatch"))
 }

@@ -25,15 +25,24 @@ pub fn ocpp() -> Result<PathBuf> {
 }
 
 fn remembered(cell: &OnceLock<Result<PathBuf, String>>, name: &str) -> Result<PathBuf> {
-    cell.get_or_init(|| environment(name).map_err(|e| format!("{e:#}"))).clone().map_err(|e| anyhow!(e))
+    cell.get_or_init(|| environment(name).map_err(|e| format!("{e:#}")))
+        .clone()
+        .map_err(|e| anyhow!(e))
 }
 
 fn environment(name: &str) -> Result<PathBuf> {
     let script = crate::temp::workspace().join("scripts/peers.sh");
-    let out = Command::new("bash").arg(&script).arg(name).output().context("running scripts/peers.sh")?;
+    let out = Command::new("bash")
+        .arg(&script)
+        .arg(name)
+        .output()
+        .context("running scripts/peers.sh")?;
     if !out.status.success() {
         let why = String::from_utf8_lossy(&out.stderr);
-        bail!("scripts/peers.sh {name} failed: {}", why.trim().lines().next_back().unwrap_or("no message"));
+        bail!(
+            "scripts/peers.sh {name} failed: {}",
+            why.trim().lines().next_back().unwrap_or("no message")
+        );
     }
     let answer = String::from_utf8(out.stdout).context("reading the answer of scripts/peers.sh")?;
     let folder = answer

@@ -17,7 +17,10 @@ pub fn test_name() -> String {
 /// # Errors
 /// When the system's temporary folder cannot be written.
 pub fn dir() -> Result<TempDir> {
-    tempfile::Builder::new().prefix("gridlatch-").tempdir().context("making a scratch folder")
+    tempfile::Builder::new()
+        .prefix("gridlatch-")
+        .tempdir()
+        .context("making a scratch folder")
 }
 
 /// The build folder this test runs from.

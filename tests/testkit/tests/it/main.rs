@@ -35,10 +35,17 @@ fn a_namespace_goes_with_its_value_and_sockets_live_inside() {
     let link = Link::new().unwrap();
     let name = link.car.name().to_owned();
     let there = link.station.socket(0);
-    let listener = link.station.block_on(|| async move { std::net::TcpListener::bind(there) }).unwrap().unwrap();
+    let listener = link
+        .station
+        .block_on(|| async move { std::net::TcpListener::bind(there) })
+        .unwrap()
+        .unwrap();
     let mut to = link.station.socket(listener.local_addr().unwrap().port());
     to.set_scope_id(link.car.index());
-    let reached = link.car.block_on(|| async move { tokio::net::TcpStream::connect(to).await.is_ok() }).unwrap();
+    let reached = link
+        .car
+        .block_on(|| async move { tokio::net::TcpStream::connect(to).await.is_ok() })
+        .unwrap();
     assert!(reached, "the cable carries no TCP");
     drop(link);
     assert!(!std::path::Path::new("/run/netns").join(name).exists());
