@@ -1,1 +1,24 @@
-//! placeholder
+//! The vehicle: its battery, its end of the cable, and the session loop around the policy of
+//! `core/session`. A test bench as much as a car: it reports every step with its duration.
+//!
+//! Deliberately absent: any decision about the protocol (`core/session`), any judgement of a
+//! certificate (`core/trust` through `io/tls`), and a real modem.
+#![forbid(unsafe_code)]
+
+mod battery;
+mod charge;
+mod config;
+mod connect;
+mod discover;
+mod outcome;
+mod plug;
+mod progress;
+mod session;
+mod signer;
+
+pub use battery::{Battery, BatteryConfig};
+pub use charge::charge;
+pub use config::{Auth, ChargeConfig, ContractCredential, DiscoverAt, LinkConfig, Plug, TlsSetup};
+pub use gridlatch_session::evcc::{Control, Energy, Failure, Generation, Goal, StepName, Wish};
+pub use outcome::{Outcome, Step, Summary, TlsSummary};
+pub use progress::Progress;
