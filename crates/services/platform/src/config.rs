@@ -1,0 +1,37 @@
+//! What the platform is told at start.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Configuration of the platform.
+#[derive(Debug, Clone)]
+pub struct PlatformConfig {
+    /// Where the OCPP port listens; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Roots of the mobility operators whose contracts are honoured, DER.
+    pub mo_roots: Vec<Vec<u8>>,
+    /// The heartbeat interval stations are told.
+    pub heartbeat: Duration,
+    /// How long a command waits for the station's answer.
+    pub command_timeout: Duration,
+    /// Stations without TLS are accepted at their word: security profile 0, for tests only.
+    pub allow_plaintext: bool,
+    /// ISO 3166 alpha-2 country of the operator, for charge detail records.
+    pub country_code: String,
+    /// The operator's party id (ISO 15118), for charge detail records.
+    pub party_id: String,
+}
+
+impl Default for PlatformConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            mo_roots: Vec::new(),
+            heartbeat: Duration::from_secs(60),
+            command_timeout: Duration::from_secs(20),
+            allow_plaintext: false,
+            country_code: "DE".to_owned(),
+            party_id: "GDL".to_owned(),
+        }
+    }
+}
