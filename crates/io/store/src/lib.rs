@@ -22,6 +22,7 @@ mod station;
 mod token;
 mod transaction;
 mod variable;
+mod views;
 mod writer;
 
 pub use cdr::{CdrRecord, NewCdr};
@@ -35,6 +36,7 @@ pub use station::{BootInfo, ConnectorRecord, StationRecord};
 pub use token::{TokenRecord, TokenStatus};
 pub use transaction::{EventKind, Recorded, Sample, TokenUse, TransactionRecord};
 pub use variable::VariableRecord;
+pub use views::{EventQuery, RegisterSpan};
 
 /// An error with its causes on one line, for the answer to callers that share a failed commit.
 pub(crate) fn describe(error: &dyn std::error::Error) -> String {
