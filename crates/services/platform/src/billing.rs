@@ -3,9 +3,12 @@
 use gridlatch_host::now;
 use gridlatch_store::{NewCdr, Sample, Session, StoreError};
 use gridlatch_tariff::{
-    Activity, Bill, CdrHeader, CdrLocation, CdrToken, GeoLocation, Reading, Tariff, TariffError, periods, price,
+    Activity, Bill, CdrHeader, CdrLocation, CdrToken, GeoLocation, Reading, Tariff, TariffError, periods,
+    price,
 };
-use gridlatch_vocab::{Code, Event, EventSink as _, EvseId, MilliWattHours, StationId, TransactionId, Watts, catalogue};
+use gridlatch_vocab::{
+    Code, Event, EventSink as _, EvseId, MilliWattHours, StationId, TransactionId, Watts, catalogue,
+};
 use rust_decimal::Decimal;
 use thiserror::Error;
 
@@ -165,7 +168,10 @@ async fn make(state: &PlatformState, session: &Session) -> Result<(NewCdr, Bill)
 /// The registers over the session. A sample that lacks one shows its last value; a meter without an export
 /// register never exports.
 fn readings(session: &Session, samples: &[Sample]) -> Vec<Reading> {
-    let first_export = samples.iter().find_map(|sample| sample.exported).unwrap_or_default();
+    let first_export = samples
+        .iter()
+        .find_map(|sample| sample.exported)
+        .unwrap_or_default();
     let mut imported = samples.iter().find_map(|sample| sample.imported);
     let mut exported = first_export;
     let mut readings: Vec<Reading> = Vec::with_capacity(samples.len() + 2);
@@ -178,7 +184,11 @@ fn readings(session: &Session, samples: &[Sample]) -> Vec<Reading> {
             at: sample.at,
             imported,
             exported,
-            activity: if idle { Activity::Parked } else { Activity::Transfer },
+            activity: if idle {
+                Activity::Parked
+            } else {
+                Activity::Transfer
+            },
         });
     }
     // The session lasts from its first to its last event, whether or not the meter was read just then.
@@ -205,7 +215,10 @@ fn header(state: &PlatformState, session: &Session, id: String, at: gridlatch_vo
     let config = state.config();
     let evse = session.evse.unwrap_or(EvseId(0));
     let kind = session.auth_kind.as_deref().unwrap_or("");
-    let reference = session.auth_reference.clone().unwrap_or_else(|| "unknown".to_owned());
+    let reference = session
+        .auth_reference
+        .clone()
+        .unwrap_or_else(|| "unknown".to_owned());
     CdrHeader {
         id,
         session_id: Some(session.transaction.as_str().to_owned()),
@@ -222,7 +235,12 @@ fn header(state: &PlatformState, session: &Session, id: String, at: gridlatch_vo
             .to_owned(),
             contract_id: reference,
         },
-        auth_method: if kind == "Central" { "COMMAND" } else { "AUTH_REQUEST" }.to_owned(),
+        auth_method: if kind == "Central" {
+            "COMMAND"
+        } else {
+            "AUTH_REQUEST"
+        }
+        .to_owned(),
         location: CdrLocation {
             id: session.station.as_str().to_owned(),
             address: "unknown".to_owned(),
@@ -233,8 +251,13 @@ fn header(state: &PlatformState, session: &Session, id: String, at: gridlatch_vo
                 longitude: "0.000000".to_owned(),
             },
             evse_uid: format!("{}-{evse}", session.station),
-            evse_id: format!("{}*{}*E{}*{evse}", config.country_code, config.party_id, session.station),
-            connector_id: session.connector.map_or_else(|| "1".to_owned(), |id| id.to_string()),
+            evse_id: format!(
+                "{}*{}*E{}*{evse}",
+                config.country_code, config.party_id, session.station
+            ),
+            connector_id: session
+                .connector
+                .map_or_else(|| "1".to_owned(), |id| id.to_string()),
             connector_standard: "IEC_62196_T2_COMBO".to_owned(),
             connector_format: "CABLE".to_owned(),
             connector_power_type: "DC".to_owned(),

@@ -51,6 +51,9 @@ mod tests {
         assert_eq!(bucket.take(start), Duration::from_millis(50));
         assert_eq!(bucket.take(start + Duration::from_millis(100)), Duration::ZERO);
         assert_eq!(bucket.take(start + Duration::from_secs(3600)), Duration::ZERO);
-        assert!(bucket.tokens <= BURST, "an idle hour does not buy more than a burst");
+        assert!(
+            bucket.tokens <= BURST,
+            "an idle hour does not buy more than a burst"
+        );
     }
 }

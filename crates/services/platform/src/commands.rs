@@ -128,7 +128,11 @@ impl CommandError {
     }
 
     /// The station said no.
-    pub(crate) fn refused(action: &str, status: &str, reason: Option<gridlatch_ocpp::v21::StatusInfo>) -> Self {
+    pub(crate) fn refused(
+        action: &str,
+        status: &str,
+        reason: Option<gridlatch_ocpp::v21::StatusInfo>,
+    ) -> Self {
         let reason = reason.map_or_else(String::new, |info| {
             let more = info.additional_info.unwrap_or_default();
             let more: String = more.chars().filter(|c| !c.is_control()).take(200).collect();
@@ -155,7 +159,8 @@ impl PlatformState {
         let name = command.name();
         let event = |code: Code, message: String| {
             let event = Event::new(now(), code, crate::SOURCE, message).station(station);
-            self.hub().emit(event.with("command", name).with("asked_by", asked_by));
+            self.hub()
+                .emit(event.with("command", name).with("asked_by", asked_by));
         };
         event(
             catalogue::platform::COMMAND_SENT,
@@ -180,7 +185,11 @@ impl PlatformState {
     }
 
     /// One call to a station, and its typed answer.
-    pub(crate) async fn ask<T: Request>(&self, station: &StationId, request: &T) -> Result<T::Response, CommandError> {
+    pub(crate) async fn ask<T: Request>(
+        &self,
+        station: &StationId,
+        request: &T,
+    ) -> Result<T::Response, CommandError> {
         let Some(link) = self.registry().find(station) else {
             return Err(CommandError::new(
                 catalogue::platform::COMMAND_OFFLINE,
@@ -200,7 +209,12 @@ impl PlatformState {
             payload,
             reply,
         };
-        let busy = || CommandError::new(catalogue::platform::COMMAND_BUSY, format!("too many commands wait for {station}"));
+        let busy = || {
+            CommandError::new(
+                catalogue::platform::COMMAND_BUSY,
+                format!("too many commands wait for {station}"),
+            )
+        };
         match link.mailbox.try_send(outbound) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => return Err(busy()),
@@ -262,7 +276,10 @@ impl Command {
         match self {
             Self::Start { evse, .. } => format!("start charging at EVSE {evse}"),
             Self::Stop { transaction } => format!("stop {transaction}"),
-            Self::Setpoint { evse, power: Some(power) } => format!("follow {power:.0} at EVSE {evse}"),
+            Self::Setpoint {
+                evse,
+                power: Some(power),
+            } => format!("follow {power:.0} at EVSE {evse}"),
             Self::Setpoint { evse, power: None } => format!("lift the set-point at EVSE {evse}"),
             Self::Reset { immediate: true } => "restart now".to_owned(),
             Self::Reset { immediate: false } => "restart when no transaction runs".to_owned(),

@@ -115,10 +115,19 @@ pub(crate) async fn run(
         let _ = tokio::time::timeout(WRITE, socket.send(Message::Close(Some(frame)))).await;
     }
     state.registry().leave(&station, generation);
-    if let Err(error) = state.store().station_disconnected(&station, generation, now()).await {
+    if let Err(error) = state
+        .store()
+        .station_disconnected(&station, generation, now())
+        .await
+    {
         state.store_failed(Some(&station), "note the end of a connection", &error);
     }
-    emit(&state, &caller, catalogue::ocpp::DISCONNECTED, format!("{station}: {}", ended.reason));
+    emit(
+        &state,
+        &caller,
+        catalogue::ocpp::DISCONNECTED,
+        format!("{station}: {}", ended.reason),
+    );
 }
 
 fn emit(state: &PlatformState, caller: &Caller, code: gridlatch_vocab::Code, message: String) {
@@ -184,10 +193,18 @@ impl Connection<'_> {
         self.heard = Instant::now();
         let wait = self.bucket.take(self.heard);
         if !wait.is_zero() {
-            if self.slowed.is_none_or(|at| at.elapsed() > Duration::from_secs(60)) {
+            if self
+                .slowed
+                .is_none_or(|at| at.elapsed() > Duration::from_secs(60))
+            {
                 self.slowed = Some(self.heard);
                 let message = format!("{} sends more than 20 messages a second", self.caller.station);
-                emit(self.state, self.caller, catalogue::platform::RATE_LIMITED, message);
+                emit(
+                    self.state,
+                    self.caller,
+                    catalogue::platform::RATE_LIMITED,
+                    message,
+                );
             }
             tokio::time::sleep(wait).await;
         }
@@ -207,7 +224,9 @@ impl Connection<'_> {
             while let Some(text) = self.rpc.poll_transmit() {
                 write(socket, Message::Text(text.into())).await?;
             }
-            let Some(event) = self.rpc.poll_event() else { return Ok(()) };
+            let Some(event) = self.rpc.poll_event() else {
+                return Ok(());
+            };
             match event {
                 RpcEvent::Call { id, action, payload } => {
                     let answer = handlers::handle(self.state, self.caller, &action, payload).await;
@@ -248,7 +267,10 @@ impl Connection<'_> {
                     let message = format!("{}: {}", self.caller.station, refusal.message);
                     emit(self.state, self.caller, refusal.code, message);
                     if refusal.close {
-                        return Err(End::close(close_code::POLICY, "a hard bound of OCPP-J was broken"));
+                        return Err(End::close(
+                            close_code::POLICY,
+                            "a hard bound of OCPP-J was broken",
+                        ));
                     }
                 }
             }

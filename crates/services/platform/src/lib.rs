@@ -20,6 +20,7 @@ mod journal;
 mod listener;
 mod meter;
 mod registry;
+#[allow(unused_qualifications, reason = "utoipa writes them")]
 pub mod rest;
 mod server;
 mod state;

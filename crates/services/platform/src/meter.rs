@@ -18,8 +18,20 @@ fn sample(value: &MeterValue) -> Sample {
     let mut sample = Sample::empty(value.timestamp);
     sample.imported = register(all, MeasurandEnum::EnergyActiveImportRegister);
     sample.exported = register(all, MeasurandEnum::EnergyActiveExportRegister);
-    sample.power = direction(all, MeasurandEnum::PowerActiveImport, MeasurandEnum::PowerActiveExport, total).map(Watts);
-    sample.current = direction(all, MeasurandEnum::CurrentImport, MeasurandEnum::CurrentExport, largest).map(Amps);
+    sample.power = direction(
+        all,
+        MeasurandEnum::PowerActiveImport,
+        MeasurandEnum::PowerActiveExport,
+        total,
+    )
+    .map(Watts);
+    sample.current = direction(
+        all,
+        MeasurandEnum::CurrentImport,
+        MeasurandEnum::CurrentExport,
+        largest,
+    )
+    .map(Amps);
     sample.voltage = largest(all, MeasurandEnum::Voltage).map(Volts);
     sample.soc = largest(all, MeasurandEnum::SoC).map(Percent);
     sample.setpoint = total(all, MeasurandEnum::PowerActiveSetpoint).map(Watts);
@@ -28,7 +40,9 @@ fn sample(value: &MeterValue) -> Sample {
 
 /// A sampled value without measurand is the import register (the schema's default).
 fn measurand(value: &SampledValue) -> MeasurandEnum {
-    value.measurand.unwrap_or(MeasurandEnum::EnergyActiveImportRegister)
+    value
+        .measurand
+        .unwrap_or(MeasurandEnum::EnergyActiveImportRegister)
 }
 
 /// The measured value in the base unit: Wh, W, A, V, percent.
@@ -41,8 +55,16 @@ fn base(value: &SampledValue) -> Option<Decimal> {
             return None;
         }
         let factor = Decimal::from(10_i64.pow(u32::try_from(exponent.unsigned_abs()).ok()?));
-        amount = if exponent < 0 { amount.checked_div(factor)? } else { amount.checked_mul(factor)? };
-        if unit.unit.as_deref().is_some_and(|unit| matches!(unit, "kWh" | "kW")) {
+        amount = if exponent < 0 {
+            amount.checked_div(factor)?
+        } else {
+            amount.checked_mul(factor)?
+        };
+        if unit
+            .unit
+            .as_deref()
+            .is_some_and(|unit| matches!(unit, "kWh" | "kW"))
+        {
             amount = amount.checked_mul(Decimal::from(1000))?;
         }
     }
@@ -92,7 +114,9 @@ fn largest(all: &[SampledValue], wanted: MeasurandEnum) -> Option<f64> {
     if let Some(whole) = values().find(|value| value.phase.is_none()) {
         return base(whole)?.to_f64();
     }
-    values().filter_map(|value| base(value)?.to_f64()).reduce(f64::max)
+    values()
+        .filter_map(|value| base(value)?.to_f64())
+        .reduce(f64::max)
 }
 
 #[cfg(test)]

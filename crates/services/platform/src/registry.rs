@@ -121,7 +121,10 @@ impl Registry {
     /// Removes a connection; one that took its place stays.
     pub(crate) fn leave(&self, station: &StationId, generation: i64) {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        if links.get(station).is_some_and(|link| link.generation == generation) {
+        if links
+            .get(station)
+            .is_some_and(|link| link.generation == generation)
+        {
             links.remove(station);
         }
     }

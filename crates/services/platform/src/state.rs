@@ -28,7 +28,13 @@ struct Inner {
 }
 
 impl PlatformState {
-    pub(crate) fn new(config: PlatformConfig, store: Store, hub: Hub, shutdown: Shutdown, last_number: i64) -> Self {
+    pub(crate) fn new(
+        config: PlatformConfig,
+        store: Store,
+        hub: Hub,
+        shutdown: Shutdown,
+        last_number: i64,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 config,

@@ -85,7 +85,8 @@ pub(crate) async fn upgrade(
         }
     }
     if !state.registry().admits(&station, strength) {
-        let message = format!("{station} is connected with a certificate; a connection without one was refused");
+        let message =
+            format!("{station} is connected with a certificate; a connection without one was refused");
         let code = catalogue::platform::STATION_DOWNGRADE;
         return refuse(StatusCode::FORBIDDEN, code, Some(&station), message);
     }
@@ -103,7 +104,12 @@ pub(crate) async fn upgrade(
         let offered: Vec<String> = request
             .requested_protocols()
             .take(8)
-            .map(|name| String::from_utf8_lossy(name.as_bytes()).chars().take(32).collect())
+            .map(|name| {
+                String::from_utf8_lossy(name.as_bytes())
+                    .chars()
+                    .take(32)
+                    .collect()
+            })
             .collect();
         let message = format!("{station} offers {offered:?}; spoken here: ocpp2.1, ocpp2.0.1");
         let code = catalogue::platform::NO_COMMON_VERSION;
@@ -115,7 +121,10 @@ pub(crate) async fn upgrade(
 }
 
 /// Any other path.
-pub(crate) async fn elsewhere(State(state): State<PlatformState>, ConnectInfo(arrival): ConnectInfo<Arrival>) -> StatusCode {
+pub(crate) async fn elsewhere(
+    State(state): State<PlatformState>,
+    ConnectInfo(arrival): ConnectInfo<Arrival>,
+) -> StatusCode {
     let peer = arrival.peer.map(|peer| peer.address.to_string());
     let event = Event::new(
         now(),

@@ -4,7 +4,9 @@
 //! the types of 2.1. On a 2.0.1 connection a payload is judged by the schema of 2.0.1 in both directions.
 
 use gridlatch_host::now;
-use gridlatch_ocpp::{CallError, ErrorCode, Payload, Request, SchemaError, Version, Violation, decode, encode, find, violations};
+use gridlatch_ocpp::{
+    CallError, ErrorCode, Payload, Request, SchemaError, Version, Violation, decode, encode, find, violations,
+};
 use gridlatch_vocab::{Event, EventSink as _, StationId, catalogue};
 use serde_json::Value;
 
@@ -18,15 +20,26 @@ pub(crate) struct Caller {
 }
 
 /// Reads what a station asks.
-pub(crate) fn read<T: Request>(state: &PlatformState, caller: &Caller, payload: Value) -> Result<T, CallError> {
+pub(crate) fn read<T: Request>(
+    state: &PlatformState,
+    caller: &Caller,
+    payload: Value,
+) -> Result<T, CallError> {
     let refuse = |error: SchemaError| {
         let event = Event::new(
             now(),
             catalogue::ocpp::PAYLOAD_REFUSED,
             crate::SOURCE,
-            format!("{} from {}: {}", T::ACTION, caller.station, paths(&error.violations)),
+            format!(
+                "{} from {}: {}",
+                T::ACTION,
+                caller.station,
+                paths(&error.violations)
+            ),
         );
-        state.hub().emit(event.station(&caller.station).with("action", T::ACTION));
+        state
+            .hub()
+            .emit(event.station(&caller.station).with("action", T::ACTION));
         error.to_call_error()
     };
     if caller.version != T::VERSION
@@ -46,9 +59,16 @@ pub(crate) fn read<T: Request>(state: &PlatformState, caller: &Caller, payload: 
             now(),
             catalogue::ocpp::SCHEMA_TOLERATED,
             crate::SOURCE,
-            format!("{} from {}: {}", T::ACTION, caller.station, paths(&read.violations)),
+            format!(
+                "{} from {}: {}",
+                T::ACTION,
+                caller.station,
+                paths(&read.violations)
+            ),
         );
-        state.hub().emit(event.station(&caller.station).with("action", T::ACTION));
+        state
+            .hub()
+            .emit(event.station(&caller.station).with("action", T::ACTION));
     }
     Ok(read.payload)
 }

@@ -11,10 +11,18 @@ pub(super) async fn run(
     station: &StationId,
     immediate: bool,
 ) -> Result<CommandOutcome, CommandError> {
-    let kind = if immediate { ResetEnum::Immediate } else { ResetEnum::OnIdle };
+    let kind = if immediate {
+        ResetEnum::Immediate
+    } else {
+        ResetEnum::OnIdle
+    };
     let response = state.ask(station, &ResetRequest::new(kind)).await?;
     if response.status == ResetStatusEnum::Rejected {
-        return Err(CommandError::refused("Reset", response.status.as_str(), response.status_info));
+        return Err(CommandError::refused(
+            "Reset",
+            response.status.as_str(),
+            response.status_info,
+        ));
     }
     Ok(CommandOutcome {
         status: response.status.as_str().to_owned(),

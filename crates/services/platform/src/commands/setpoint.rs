@@ -6,9 +6,9 @@
 use gridlatch_host::now;
 use gridlatch_ocpp::Version;
 use gridlatch_ocpp::v21::{
-    ChargingProfile, ChargingProfileKindEnum, ChargingProfilePurposeEnum, ChargingProfileStatusEnum, ChargingRateUnitEnum,
-    ChargingSchedule, ChargingSchedulePeriod, ClearChargingProfile, ClearChargingProfileRequest, OperationModeEnum,
-    SetChargingProfileRequest,
+    ChargingProfile, ChargingProfileKindEnum, ChargingProfilePurposeEnum, ChargingProfileStatusEnum,
+    ChargingRateUnitEnum, ChargingSchedule, ChargingSchedulePeriod, ClearChargingProfile,
+    ClearChargingProfileRequest, OperationModeEnum, SetChargingProfileRequest,
 };
 use gridlatch_store::NewSetpoint;
 use gridlatch_vocab::{EvseId, StationId, TransactionId, Watts, catalogue};
@@ -43,7 +43,10 @@ async fn set(
 ) -> Result<CommandOutcome, CommandError> {
     let failed = |error: gridlatch_store::StoreError| {
         state.store_failed(Some(station), "keep a set-point", &error);
-        CommandError::new(catalogue::platform::STORE_FAILED, "the set-point could not be kept")
+        CommandError::new(
+            catalogue::platform::STORE_FAILED,
+            "the set-point could not be kept",
+        )
     };
     let transaction = state
         .store()
@@ -51,7 +54,10 @@ async fn set(
         .await
         .map_err(failed)?
         .map(|session| session.transaction);
-    let version = state.registry().find(station).map_or(Version::V21, |link| link.version);
+    let version = state
+        .registry()
+        .find(station)
+        .map_or(Version::V21, |link| link.version);
     let number = state.next_number();
     let profile = profile(version, number, power, transaction.as_ref())?;
     let request = SetChargingProfileRequest::new(profile, i64::from(evse.0));
@@ -93,7 +99,9 @@ fn profile(
 ) -> Result<ChargingProfile, CommandError> {
     let amount = Decimal::from_f64(power.0)
         .map(|amount| amount.round_dp(1).normalize())
-        .ok_or_else(|| CommandError::new(catalogue::platform::REST_BAD_REQUEST, "the power is not a number"))?;
+        .ok_or_else(|| {
+            CommandError::new(catalogue::platform::REST_BAD_REQUEST, "the power is not a number")
+        })?;
     let mut period = ChargingSchedulePeriod::new(0);
     let dynamic = version == Version::V21;
     if dynamic {
@@ -112,7 +120,11 @@ fn profile(
         Some(_) => ChargingProfilePurposeEnum::TxProfile,
         None => ChargingProfilePurposeEnum::TxDefaultProfile,
     };
-    let kind = if dynamic { ChargingProfileKindEnum::Dynamic } else { ChargingProfileKindEnum::Absolute };
+    let kind = if dynamic {
+        ChargingProfileKindEnum::Dynamic
+    } else {
+        ChargingProfileKindEnum::Absolute
+    };
     let mut schedule = schedule;
     if !dynamic {
         schedule.start_schedule = Some(now());
@@ -122,7 +134,11 @@ fn profile(
     Ok(profile)
 }
 
-async fn clear(state: &PlatformState, station: &StationId, evse: EvseId) -> Result<CommandOutcome, CommandError> {
+async fn clear(
+    state: &PlatformState,
+    station: &StationId,
+    evse: EvseId,
+) -> Result<CommandOutcome, CommandError> {
     let mut criteria = ClearChargingProfile::new();
     criteria.evse_id = Some(i64::from(evse.0));
     criteria.stack_level = Some(STACK_LEVEL);
@@ -130,10 +146,17 @@ async fn clear(state: &PlatformState, station: &StationId, evse: EvseId) -> Resu
     request.charging_profile_criteria = Some(criteria);
     let response = state.ask(station, &request).await?;
     // `Unknown` means there was none: what was asked for is the case either way.
-    state.store().setpoint_clear(station, evse).await.map_err(|error| {
-        state.store_failed(Some(station), "forget a set-point", &error);
-        CommandError::new(catalogue::platform::STORE_FAILED, "the set-point could not be forgotten")
-    })?;
+    state
+        .store()
+        .setpoint_clear(station, evse)
+        .await
+        .map_err(|error| {
+            state.store_failed(Some(station), "forget a set-point", &error);
+            CommandError::new(
+                catalogue::platform::STORE_FAILED,
+                "the set-point could not be forgotten",
+            )
+        })?;
     Ok(CommandOutcome {
         status: response.status.as_str().to_owned(),
         ..CommandOutcome::default()

@@ -39,7 +39,11 @@ pub(super) async fn set(
     let asked = variables
         .into_iter()
         .map(|asked| {
-            SetVariableData::new(asked.value, Component::new(asked.component), Variable::new(asked.variable))
+            SetVariableData::new(
+                asked.value,
+                Component::new(asked.component),
+                Variable::new(asked.variable),
+            )
         })
         .collect();
     let response = state.ask(station, &SetVariablesRequest::new(asked)).await?;

@@ -2,8 +2,8 @@
 
 use gridlatch_host::now;
 use gridlatch_ocpp::v21::{
-    AuthorizationStatusEnum, AuthorizeCertificateStatusEnum, AuthorizeRequest, AuthorizeResponse, EnergyTransferModeEnum,
-    IdToken, IdTokenInfo,
+    AuthorizationStatusEnum, AuthorizeCertificateStatusEnum, AuthorizeRequest, AuthorizeResponse,
+    EnergyTransferModeEnum, IdToken, IdTokenInfo,
 };
 use gridlatch_ocpp::{CallError, Version};
 use gridlatch_store::{TokenRecord, TokenStatus};
@@ -27,10 +27,17 @@ pub(crate) async fn handle(
             &state.config().mo_roots,
             &Personal::new(token.id_token.clone()),
             request.certificate.as_deref(),
-            request.iso15118_certificate_hash_data.as_deref().unwrap_or_default(),
+            request
+                .iso15118_certificate_hash_data
+                .as_deref()
+                .unwrap_or_default(),
             now(),
         );
-        let Judgement { status: judged, code, message } = judgement;
+        let Judgement {
+            status: judged,
+            code,
+            message,
+        } = judgement;
         certificate_status = Some(judged);
         if judged != AuthorizeCertificateStatusEnum::Accepted {
             // C07: a contract whose chain does not verify cannot charge, whatever the register says.
@@ -41,7 +48,12 @@ pub(crate) async fn handle(
                     _ => AuthorizationStatusEnum::Invalid,
                 };
             }
-            let event = Event::new(now(), code, crate::SOURCE, format!("at {}: {message}", caller.station));
+            let event = Event::new(
+                now(),
+                code,
+                crate::SOURCE,
+                format!("at {}: {message}", caller.station),
+            );
             state.hub().emit(event.station(&caller.station));
             reason = message;
         } else if status != AuthorizationStatusEnum::Accepted {
@@ -59,7 +71,10 @@ pub(crate) async fn handle(
     } else {
         (
             catalogue::platform::AUTHORIZATION_REFUSED,
-            format!("{label} ({}) may not charge at {}: {reason}", token.r#type, caller.station),
+            format!(
+                "{label} ({}) may not charge at {}: {reason}",
+                token.r#type, caller.station
+            ),
         )
     };
     let event = Event::new(now(), code, crate::SOURCE, message).station(&caller.station);

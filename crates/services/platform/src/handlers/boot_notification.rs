@@ -21,14 +21,17 @@ pub(crate) async fn handle(
         firmware: station.firmware_version.map(clip),
         reason: request.reason.as_str().to_owned(),
     };
-    let message = format!("{} ({} {}) started: {}", caller.station, boot.vendor, boot.model, boot.reason);
+    let message = format!(
+        "{} ({} {}) started: {}",
+        caller.station, boot.vendor, boot.model, boot.reason
+    );
     if let Err(error) = state.store().station_booted(&caller.station, boot, now()).await {
         state.store_failed(Some(&caller.station), "keep a boot notification", &error);
         return Err(wire::internal("the boot notification could not be kept"));
     }
-    state
-        .hub()
-        .emit(Event::new(now(), catalogue::ocpp::BOOT_ACCEPTED, crate::SOURCE, message).station(&caller.station));
+    state.hub().emit(
+        Event::new(now(), catalogue::ocpp::BOOT_ACCEPTED, crate::SOURCE, message).station(&caller.station),
+    );
     let interval = i64::try_from(state.config().heartbeat.as_secs()).unwrap_or(60);
     Ok(v21::BootNotificationResponse::new(
         now(),

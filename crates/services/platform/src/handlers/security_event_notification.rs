@@ -20,8 +20,11 @@ pub(crate) async fn handle(
         format!("{} reports {kind}", caller.station),
     );
     let info = request.tech_info.map(clip).unwrap_or_default();
-    state
-        .hub()
-        .emit(event.station(&caller.station).with("type", kind).with("info", info));
+    state.hub().emit(
+        event
+            .station(&caller.station)
+            .with("type", kind)
+            .with("info", info),
+    );
     Ok(v21::SecurityEventNotificationResponse::new())
 }

@@ -14,7 +14,10 @@ pub(crate) async fn handle(
     caller: &Caller,
     request: v21::StatusNotificationRequest,
 ) -> Result<v21::StatusNotificationResponse, CallError> {
-    let (Ok(evse), Ok(connector)) = (u16::try_from(request.evse_id), u16::try_from(request.connector_id)) else {
+    let (Ok(evse), Ok(connector)) = (
+        u16::try_from(request.evse_id),
+        u16::try_from(request.connector_id),
+    ) else {
         return Err(CallError::new(
             ErrorCode::PropertyConstraintViolation,
             "evseId or connectorId is out of range",
@@ -24,7 +27,11 @@ pub(crate) async fn handle(
         state.store_failed(Some(&caller.station), "keep a connector's state", &error);
         wire::internal("the state could not be kept")
     };
-    let count = state.store().connector_count(&caller.station).await.map_err(failed)?;
+    let count = state
+        .store()
+        .connector_count(&caller.station)
+        .await
+        .map_err(failed)?;
     if count >= CONNECTORS {
         return Err(CallError::new(
             ErrorCode::OccurrenceConstraintViolation,

@@ -2,10 +2,14 @@
 //! commit, priced when the transaction is whole.
 
 use gridlatch_host::now;
-use gridlatch_ocpp::v21::{IdToken, IdTokenInfo, TransactionEventEnum, TransactionEventRequest, TransactionEventResponse};
+use gridlatch_ocpp::v21::{
+    IdToken, IdTokenInfo, TransactionEventEnum, TransactionEventRequest, TransactionEventResponse,
+};
 use gridlatch_ocpp::{CallError, ErrorCode, Payload as _};
 use gridlatch_store::{EventKind, Recorded, Sample, TokenUse, TransactionRecord};
-use gridlatch_vocab::{Code, ConnectorId, Event, EventSink as _, EvseId, Telemetry, TransactionId, Watts, catalogue};
+use gridlatch_vocab::{
+    Code, ConnectorId, Event, EventSink as _, EvseId, Telemetry, TransactionId, Watts, catalogue,
+};
 use sha2::{Digest as _, Sha256};
 
 use super::resolve;
@@ -135,11 +139,13 @@ fn digest(request: &TransactionEventRequest) -> String {
     let mut content = request.write();
     content.remove("offline");
     let text = serde_json::Value::Object(content).to_string();
-    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            use std::fmt::Write as _;
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 struct Notice<'a> {

@@ -5,7 +5,12 @@ use gridlatch_vocab::Timestamp;
 
 use super::*;
 
-fn value(measurand: Option<MeasurandEnum>, number: &str, unit: Option<&str>, multiplier: Option<i64>) -> SampledValue {
+fn value(
+    measurand: Option<MeasurandEnum>,
+    number: &str,
+    unit: Option<&str>,
+    multiplier: Option<i64>,
+) -> SampledValue {
     let mut value = SampledValue::new(number.parse().unwrap());
     value.measurand = measurand;
     if unit.is_some() || multiplier.is_some() {
@@ -25,9 +30,18 @@ fn read(values: Vec<SampledValue>) -> Sample {
 fn registers_in_any_unit_become_whole_thousandths() {
     let register = |number, unit, multiplier| read(vec![value(None, number, unit, multiplier)]).imported;
     assert_eq!(register("1234.5674", None, None), Some(MilliWattHours(1_234_567)));
-    assert_eq!(register("1.2345674", Some("kWh"), None), Some(MilliWattHours(1_234_567)));
-    assert_eq!(register("12.345674", Some("Wh"), Some(2)), Some(MilliWattHours(1_234_567)));
-    assert_eq!(register("1234567.4", Some("Wh"), Some(-3)), Some(MilliWattHours(1_234_567)));
+    assert_eq!(
+        register("1.2345674", Some("kWh"), None),
+        Some(MilliWattHours(1_234_567))
+    );
+    assert_eq!(
+        register("12.345674", Some("Wh"), Some(2)),
+        Some(MilliWattHours(1_234_567))
+    );
+    assert_eq!(
+        register("1234567.4", Some("Wh"), Some(-3)),
+        Some(MilliWattHours(1_234_567))
+    );
     assert_eq!(register("-1", None, None), None);
     assert_eq!(register("1", Some("Wh"), Some(i64::MAX)), None);
     assert_eq!(register("79228162514264337593543950335", Some("kWh"), None), None);
@@ -43,7 +57,12 @@ fn discharge_is_negative_power_and_its_own_register() {
         first,
         second,
         value(Some(MeasurandEnum::PowerActiveImport), "0", None, None),
-        value(Some(MeasurandEnum::EnergyActiveExportRegister), "5000", None, None),
+        value(
+            Some(MeasurandEnum::EnergyActiveExportRegister),
+            "5000",
+            None,
+            None,
+        ),
         value(Some(MeasurandEnum::SoC), "61.5", None, None),
         value(Some(MeasurandEnum::PowerActiveSetpoint), "-4000", None, None),
     ]);
