@@ -14,11 +14,14 @@ The protocol stack is used as published. Around it this wrapper
 """
 
 import asyncio
+import enum
+import importlib
 import json
 import os
 import resource
 import sys
 import time
+import types
 
 ROLE, SETTINGS = sys.argv[1], json.load(open(sys.argv[2]))
 os.environ.update(
@@ -40,7 +43,7 @@ os.environ.update(
 
 # The imports read the environment, hence below it.
 from iso15118.shared import comm_session as sessions  # noqa: E402
-from iso15118.shared import exi_codec, states  # noqa: E402
+from iso15118.shared import exi_codec  # noqa: E402
 from iso15118.shared.exceptions import SDPFailedError  # noqa: E402
 from iso15118.shared.exificient_exi_codec import ExificientEXICodec  # noqa: E402
 from iso15118.shared.messages.enums import Namespace  # noqa: E402
@@ -143,14 +146,19 @@ async def stop(self, reason):
 
 sessions.V2GCommunicationSession.stop = stop
 
-if TSCALE != 1:
-    published_next = states.State.create_next_message
-
-    def create_next_message(self, *args, **kwargs):
-        published_next(self, *args, **kwargs)
-        self.next_msg_timeout = float(self.next_msg_timeout) * TSCALE
-
-    states.State.create_next_message = create_next_message
+def stretch_timeouts(role):
+    """Every module of states has its own tables of timeouts, in seconds: of messages and of whole phases."""
+    if TSCALE == 1:
+        return
+    modules = ["comm_session_handler", f"states.{role}_state", "states.sap_states"]
+    modules += ["states.iso15118_2_states", "states.iso15118_20_states"]
+    for name in modules:
+        module = importlib.import_module(f"iso15118.{role}.{name}")
+        for key, table in list(vars(module).items()):
+            if isinstance(table, type) and issubclass(table, enum.Enum) and table.__name__ == "Timeouts":
+                # Equal values are aliases of one member, so the members alone would not be all names.
+                scaled = {name: float(member.value) * TSCALE for name, member in table.__members__.items()}
+                setattr(module, key, types.SimpleNamespace(**scaled))
 
 
 def record_secrets(module):
@@ -323,6 +331,7 @@ async def evcc():
 
 def main():
     global CODEC
+    stretch_timeouts(ROLE)
     CODEC = ExificientEXICodec()
     warm(CODEC)
     try:
