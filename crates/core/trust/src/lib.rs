@@ -7,5 +7,10 @@
 #![forbid(unsafe_code)]
 
 mod algorithm;
+pub mod build;
+pub mod certificate;
+pub mod lint;
+pub mod profile;
 
 pub use algorithm::{Generation, KeyAlgorithm};
+pub use profile::Profile;

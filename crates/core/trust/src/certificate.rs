@@ -1,0 +1,227 @@
+//! What a certificate says, without judging it.
+
+use const_oid::ObjectIdentifier;
+use der::{Any, Decode as _, Encode as _};
+use gridlatch_vocab::{Emaid, Personal, Timestamp};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+use x509_cert::Certificate;
+use x509_cert::ext::pkix::AuthorityInfoAccessSyntax;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
+use x509_cert::spki::SubjectPublicKeyInfoOwned;
+
+use crate::KeyAlgorithm;
+use crate::build::timestamp;
+
+/// A certificate cannot be read or lacks what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CertificateError {
+    /// Not a certificate in DER.
+    #[error("not a certificate in DER")]
+    Malformed,
+    /// Larger than any profile allows.
+    #[error("larger than {MAX_OCTETS} octets")]
+    TooLarge,
+    /// The common name is no EMAID.
+    #[error("the common name is not an EMAID")]
+    NoEmaid,
+}
+
+/// The largest certificate that is read at all: RSA roots of public PKIs are below 2 kB.
+pub const MAX_OCTETS: usize = 8192;
+
+/// The readable facts of a certificate.
+///
+/// `subject_cn` of a vehicle or contract certificate is personal data: whoever logs a summary wraps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateSummary {
+    /// CN of the subject.
+    pub subject_cn: String,
+    /// O of the subject.
+    pub subject_o: Option<String>,
+    /// CN of the issuer.
+    pub issuer_cn: String,
+    /// DC of the subject.
+    pub domain_component: Option<String>,
+    /// Serial number, upper-case hex without leading zeros.
+    pub serial_hex: String,
+    /// Start of validity.
+    pub not_before: Timestamp,
+    /// End of validity.
+    pub not_after: Timestamp,
+    /// Key type; `None` for one that no profile allows.
+    pub key: Option<KeyAlgorithm>,
+    /// Whether the subject may sign certificates.
+    pub is_ca: bool,
+    /// SHA-256 over the DER, upper-case hex.
+    pub fingerprint: String,
+}
+
+/// The four values by which OCSP and OCPP name a certificate (`OCSPRequestDataType`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OcspHashData {
+    /// Always `SHA256`.
+    pub hash_algorithm: &'static str,
+    /// Lower-case hex of the hash over the issuer's name in DER.
+    pub issuer_name_hash: String,
+    /// Lower-case hex of the hash over the issuer's key bits.
+    pub issuer_key_hash: String,
+    /// Lower-case hex without leading zeros.
+    pub serial_number: String,
+    /// Where to ask, if the certificate says.
+    pub responder_url: Option<String>,
+}
+
+/// Reads a certificate.
+///
+/// # Errors
+/// Too large, or not DER.
+pub fn parse(der: &[u8]) -> Result<Certificate, CertificateError> {
+    if der.len() > MAX_OCTETS {
+        return Err(CertificateError::TooLarge);
+    }
+    Certificate::from_der(der).map_err(|_| CertificateError::Malformed)
+}
+
+/// The readable facts.
+///
+/// # Errors
+/// As [`parse`].
+pub fn summary(der: &[u8]) -> Result<CertificateSummary, CertificateError> {
+    let certificate = parse(der)?;
+    let tbs = &certificate.tbs_certificate;
+    let subject = names(&tbs.subject);
+    Ok(CertificateSummary {
+        subject_cn: subject.common_name.unwrap_or_default(),
+        subject_o: subject.organization,
+        issuer_cn: names(&tbs.issuer).common_name.unwrap_or_default(),
+        domain_component: subject.domain_component,
+        serial_hex: serial_hex(&certificate).to_ascii_uppercase(),
+        not_before: timestamp(&tbs.validity.not_before),
+        not_after: timestamp(&tbs.validity.not_after),
+        key: key_algorithm(&tbs.subject_public_key_info),
+        is_ca: tbs
+            .get::<x509_cert::ext::pkix::BasicConstraints>()
+            .ok()
+            .flatten()
+            .is_some_and(|(_, constraints)| constraints.ca),
+        fingerprint: hex::encode_upper(Sha256::digest(der)),
+    })
+}
+
+/// The contract id of a contract certificate [V2G2-108].
+///
+/// # Errors
+/// As [`parse`], or the common name is no EMAID.
+pub fn emaid_of(leaf: &[u8]) -> Result<Personal<Emaid>, CertificateError> {
+    names(&parse(leaf)?.tbs_certificate.subject)
+        .common_name
+        .and_then(|name| name.parse().ok())
+        .map(Personal::new)
+        .ok_or(CertificateError::NoEmaid)
+}
+
+/// How OCSP names `certificate`, issued by `issuer`.
+///
+/// # Errors
+/// As [`parse`].
+pub fn hash_data(certificate: &[u8], issuer: &[u8]) -> Result<OcspHashData, CertificateError> {
+    let certificate = parse(certificate)?;
+    let issuer = parse(issuer)?;
+    let tbs = &certificate.tbs_certificate;
+    let name = issuer.tbs_certificate.subject.to_der().map_err(|_| CertificateError::Malformed)?;
+    let key = issuer.tbs_certificate.subject_public_key_info.subject_public_key.raw_bytes().to_vec();
+    let responder_url = tbs.get::<AuthorityInfoAccessSyntax>().ok().flatten().and_then(|(_, access)| {
+        access.0.into_iter().find_map(|entry| match entry.access_location {
+            GeneralName::UniformResourceIdentifier(url)
+                if entry.access_method == const_oid::db::rfc5280::ID_AD_OCSP =>
+            {
+                Some(url.to_string())
+            }
+            _ => None,
+        })
+    });
+    Ok(OcspHashData {
+        hash_algorithm: "SHA256",
+        issuer_name_hash: hex::encode(Sha256::digest(name)),
+        issuer_key_hash: hex::encode(Sha256::digest(key)),
+        serial_number: serial_hex(&certificate),
+        responder_url,
+    })
+}
+
+/// The key type of a public key, if a profile knows it.
+#[must_use]
+pub fn key_algorithm(spki: &SubjectPublicKeyInfoOwned) -> Option<KeyAlgorithm> {
+    const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+    const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+    const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+    const ED448: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.113");
+    if spki.algorithm.oid == ED448 {
+        return Some(KeyAlgorithm::Ed448);
+    }
+    if spki.algorithm.oid != EC {
+        return None;
+    }
+    let curve = spki.algorithm.parameters.as_ref()?.decode_as::<ObjectIdentifier>().ok()?;
+    match curve {
+        P256 => Some(KeyAlgorithm::P256),
+        P521 => Some(KeyAlgorithm::P521),
+        _ => None,
+    }
+}
+
+/// The parts of a distinguished name that profiles speak of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// CN.
+    pub common_name: Option<String>,
+    /// O.
+    pub organization: Option<String>,
+    /// DC.
+    pub domain_component: Option<String>,
+}
+
+/// Reads the first CN, O and DC of a name.
+#[must_use]
+pub fn names(name: &Name) -> Names {
+    let mut names = Names::default();
+    for attribute in name.0.iter().flat_map(|part| part.0.iter()) {
+        let place = match attribute.oid {
+            const_oid::db::rfc4519::CN => &mut names.common_name,
+            const_oid::db::rfc4519::O => &mut names.organization,
+            const_oid::db::rfc4519::DC => &mut names.domain_component,
+            _ => continue,
+        };
+        if place.is_none() {
+            *place = text(&attribute.value);
+        }
+    }
+    names
+}
+
+/// A directory string. A NUL or another control character makes it unreadable, so that no two readers
+/// of the certificate see different names.
+fn text(value: &Any) -> Option<String> {
+    use der::{Tag, Tagged as _};
+    let octets = value.value();
+    let text = match value.tag() {
+        Tag::Utf8String | Tag::PrintableString | Tag::Ia5String | Tag::TeletexString => {
+            String::from_utf8(octets.to_vec()).ok()?
+        }
+        Tag::BmpString => {
+            let (pairs, rest) = octets.as_chunks::<2>();
+            let units: Vec<u16> = pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
+            String::from_utf16(&units).ok().filter(|_| rest.is_empty())?
+        }
+        _ => return None,
+    };
+    (!text.chars().any(char::is_control)).then_some(text)
+}
+
+fn serial_hex(certificate: &Certificate) -> String {
+    let text = hex::encode(certificate.tbs_certificate.serial_number.as_bytes());
+    let trimmed = text.trim_start_matches('0');
+    if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() }
+}
