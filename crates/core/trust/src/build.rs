@@ -1,6 +1,8 @@
 //! Building a certificate to its profile. Nothing is signed that the profile would refuse.
 
-use der::asn1::{BitString, GeneralizedTime, Ia5String, OctetString, PrintableString, UtcTime, Utf8StringRef};
+use der::asn1::{
+    BitString, GeneralizedTime, Ia5String, OctetString, PrintableString, UtcTime, Utf8StringRef,
+};
 use der::{Any, Decode as _, Encode as _};
 use gridlatch_vocab::{Code, Timestamp, catalogue::pki};
 use sha1::{Digest as _, Sha1};
@@ -105,7 +107,11 @@ impl BuildError {
 }
 
 fn join(faults: &[lint::Fault]) -> String {
-    faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ")
+    faults
+        .iter()
+        .map(|fault| fault.message.as_str())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// What a signing closure may fail with.
@@ -126,7 +132,10 @@ pub fn build(
     let message = tbs.to_der()?;
     let faults = lint::lint(&tbs, message.len() + SIGNATURE_ROOM, request.profile);
     if !faults.is_empty() {
-        return Err(BuildError::Lint { profile: request.profile, faults });
+        return Err(BuildError::Lint {
+            profile: request.profile,
+            faults,
+        });
     }
     let signature = sign(&message).map_err(BuildError::Sign)?;
     let certificate = Certificate {
@@ -140,16 +149,20 @@ pub fn build(
 /// The largest signature (P-521, 139 octets) with the outer framing, for the size limit.
 const SIGNATURE_ROOM: usize = 170;
 
-fn tbs(request: &Request<'_>, issuer: Issuer<'_>, algorithm: KeyAlgorithm) -> Result<TbsCertificate, BuildError> {
+fn tbs(
+    request: &Request<'_>,
+    issuer: Issuer<'_>,
+    algorithm: KeyAlgorithm,
+) -> Result<TbsCertificate, BuildError> {
     let row = request.profile.row();
     let spki = SubjectPublicKeyInfoOwned::from_der(request.spki)?;
     let subject = name(&request.subject, row.domain_component)?;
     let own_key_id = key_id(&spki)?;
     let mut validity = Window {
         not_before: request.not_before,
-        not_after: request.not_after.unwrap_or_else(|| {
-            Timestamp(request.not_before.0 + time::Duration::days(i64::from(row.days)))
-        }),
+        not_after: request
+            .not_after
+            .unwrap_or_else(|| Timestamp(request.not_before.0 + time::Duration::days(i64::from(row.days)))),
     };
     let (issuer_name, issuer_key_id) = match issuer {
         Issuer::Itself => (subject.clone(), None),
@@ -164,7 +177,9 @@ fn tbs(request: &Request<'_>, issuer: Issuer<'_>, algorithm: KeyAlgorithm) -> Re
         }
     };
     if validity.not_after <= validity.not_before {
-        return Err(BuildError::Input("the validity ends before it begins; the issuer may have expired"));
+        return Err(BuildError::Input(
+            "the validity ends before it begins; the issuer may have expired",
+        ));
     }
     let mut extensions = Vec::new();
     let mut add = |extension: &dyn ToExtension| -> Result<(), der::Error> {
@@ -172,17 +187,26 @@ fn tbs(request: &Request<'_>, issuer: Issuer<'_>, algorithm: KeyAlgorithm) -> Re
         extensions.push(made);
         Ok(())
     };
-    add(&Marked(true, BasicConstraints {
-        ca: matches!(row.authority, Authority::Ca { .. }),
-        path_len_constraint: match row.authority {
-            Authority::Ca { path_len } => path_len,
-            Authority::Leaf => None,
+    add(&Marked(
+        true,
+        BasicConstraints {
+            ca: matches!(row.authority, Authority::Ca { .. }),
+            path_len_constraint: match row.authority {
+                Authority::Ca { path_len } => path_len,
+                Authority::Leaf => None,
+            },
         },
-    }))?;
+    ))?;
     add(&Marked(true, KeyUsage(usage_flags(row.issued_usage)?)))?;
     add(&Marked(false, SubjectKeyIdentifier(own_key_id)))?;
     if let Some(key_id) = issuer_key_id {
-        add(&Marked(false, AuthorityKeyIdentifier { key_identifier: Some(key_id), ..Default::default() }))?;
+        add(&Marked(
+            false,
+            AuthorityKeyIdentifier {
+                key_identifier: Some(key_id),
+                ..Default::default()
+            },
+        ))?;
     }
     if !row.purposes.is_empty() {
         let purposes = row.purposes.iter().map(|purpose| purpose_oid(*purpose)).collect();
@@ -192,10 +216,13 @@ fn tbs(request: &Request<'_>, issuer: Issuer<'_>, algorithm: KeyAlgorithm) -> Re
         add(&Marked(false, SubjectAltName(alt_names(&request.alt_names)?)))?;
     }
     if let Some(url) = &request.ocsp_url {
-        add(&Marked(false, AuthorityInfoAccessSyntax(vec![AccessDescription {
-            access_method: const_oid::db::rfc5280::ID_AD_OCSP,
-            access_location: GeneralName::UniformResourceIdentifier(Ia5String::new(url)?),
-        }])))?;
+        add(&Marked(
+            false,
+            AuthorityInfoAccessSyntax(vec![AccessDescription {
+                access_method: const_oid::db::rfc5280::ID_AD_OCSP,
+                access_location: GeneralName::UniformResourceIdentifier(Ia5String::new(url)?),
+            }]),
+        ))?;
     }
     if row.purposes.contains(&Purpose::OcspSigning) {
         extensions.push(Extension {
@@ -207,9 +234,15 @@ fn tbs(request: &Request<'_>, issuer: Issuer<'_>, algorithm: KeyAlgorithm) -> Re
     Ok(TbsCertificate {
         version: Version::V3,
         serial_number: serial(request.serial)?,
-        signature: AlgorithmIdentifierOwned { oid: algorithm.signature_oid(), parameters: None },
+        signature: AlgorithmIdentifierOwned {
+            oid: algorithm.signature_oid(),
+            parameters: None,
+        },
         issuer: issuer_name,
-        validity: Validity { not_before: asn1_time(validity.not_before)?, not_after: asn1_time(validity.not_after)? },
+        validity: Validity {
+            not_before: asn1_time(validity.not_before)?,
+            not_after: asn1_time(validity.not_after)?,
+        },
         subject,
         subject_public_key_info: spki,
         issuer_unique_id: None,
@@ -226,10 +259,16 @@ fn name(subject: &Subject, domain_component: Option<&str>) -> Result<Name, Build
         parts.push((const_oid::db::rfc4519::O, utf8(organization)?));
     }
     if let Some(country) = &subject.country {
-        parts.push((const_oid::db::rfc4519::C, Any::encode_from(&PrintableString::new(country)?)?));
+        parts.push((
+            const_oid::db::rfc4519::C,
+            Any::encode_from(&PrintableString::new(country)?)?,
+        ));
     }
     if let Some(domain) = domain_component {
-        parts.push((const_oid::db::rfc4519::DC, Any::encode_from(&Ia5String::new(domain)?)?));
+        parts.push((
+            const_oid::db::rfc4519::DC,
+            Any::encode_from(&Ia5String::new(domain)?)?,
+        ));
     }
     let parts = parts
         .into_iter()
@@ -271,12 +310,19 @@ fn alt_names(names: &[AltName]) -> Result<Vec<GeneralName>, BuildError> {
 }
 
 fn serial(octets: &[u8]) -> Result<SerialNumber, BuildError> {
-    let trimmed = octets.iter().position(|octet| *octet != 0).and_then(|start| octets.get(start..));
+    let trimmed = octets
+        .iter()
+        .position(|octet| *octet != 0)
+        .and_then(|start| octets.get(start..));
     let Some(octets) = trimmed.filter(|octets| octets.len() <= 20) else {
-        return Err(BuildError::Input("a serial number has 1 to 20 octets and is not zero"));
+        return Err(BuildError::Input(
+            "a serial number has 1 to 20 octets and is not zero",
+        ));
     };
     if octets.len() == 20 && octets.first().is_some_and(|octet| octet & 0x80 != 0) {
-        return Err(BuildError::Input("a serial number of 20 octets must leave room for its sign"));
+        return Err(BuildError::Input(
+            "a serial number of 20 octets must leave room for its sign",
+        ));
     }
     Ok(SerialNumber::new(octets)?)
 }

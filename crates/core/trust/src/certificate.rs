@@ -130,18 +130,34 @@ pub fn hash_data(certificate: &[u8], issuer: &[u8]) -> Result<OcspHashData, Cert
     let certificate = parse(certificate)?;
     let issuer = parse(issuer)?;
     let tbs = &certificate.tbs_certificate;
-    let name = issuer.tbs_certificate.subject.to_der().map_err(|_| CertificateError::Malformed)?;
-    let key = issuer.tbs_certificate.subject_public_key_info.subject_public_key.raw_bytes().to_vec();
-    let responder_url = tbs.get::<AuthorityInfoAccessSyntax>().ok().flatten().and_then(|(_, access)| {
-        access.0.into_iter().find_map(|entry| match entry.access_location {
-            GeneralName::UniformResourceIdentifier(url)
-                if entry.access_method == const_oid::db::rfc5280::ID_AD_OCSP =>
-            {
-                Some(url.to_string())
-            }
-            _ => None,
-        })
-    });
+    let name = issuer
+        .tbs_certificate
+        .subject
+        .to_der()
+        .map_err(|_| CertificateError::Malformed)?;
+    let key = issuer
+        .tbs_certificate
+        .subject_public_key_info
+        .subject_public_key
+        .raw_bytes()
+        .to_vec();
+    let responder_url = tbs
+        .get::<AuthorityInfoAccessSyntax>()
+        .ok()
+        .flatten()
+        .and_then(|(_, access)| {
+            access
+                .0
+                .into_iter()
+                .find_map(|entry| match entry.access_location {
+                    GeneralName::UniformResourceIdentifier(url)
+                        if entry.access_method == const_oid::db::rfc5280::ID_AD_OCSP =>
+                    {
+                        Some(url.to_string())
+                    }
+                    _ => None,
+                })
+        });
     Ok(OcspHashData {
         hash_algorithm: "SHA256",
         issuer_name_hash: hex::encode(Sha256::digest(name)),
@@ -164,7 +180,12 @@ pub fn key_algorithm(spki: &SubjectPublicKeyInfoOwned) -> Option<KeyAlgorithm> {
     if spki.algorithm.oid != EC {
         return None;
     }
-    let curve = spki.algorithm.parameters.as_ref()?.decode_as::<ObjectIdentifier>().ok()?;
+    let curve = spki
+        .algorithm
+        .parameters
+        .as_ref()?
+        .decode_as::<ObjectIdentifier>()
+        .ok()?;
     match curve {
         P256 => Some(KeyAlgorithm::P256),
         P521 => Some(KeyAlgorithm::P521),
@@ -223,5 +244,54 @@ fn text(value: &Any) -> Option<String> {
 fn serial_hex(certificate: &Certificate) -> String {
     let text = hex::encode(certificate.tbs_certificate.serial_number.as_bytes());
     let trimmed = text.trim_start_matches('0');
-    if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() }
+    if trimmed.is_empty() {
+        "0".to_owned()
+    } else {
+        trimmed.to_owned()
+    }
+}
+
+/// The public key as DER SubjectPublicKeyInfo.
+///
+/// # Errors
+/// As [`parse`].
+pub fn public_key_der(certificate: &[u8]) -> Result<Vec<u8>, CertificateError> {
+    parse(certificate)?
+        .tbs_certificate
+        .subject_public_key_info
+        .to_der()
+        .map_err(|_| CertificateError::Malformed)
+}
+
+/// A certificate as PEM.
+#[must_use]
+pub fn to_pem(der: &[u8]) -> String {
+    // Labels and line endings of our own choice are always encodable.
+    der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, der).unwrap_or_default()
+}
+
+/// How many certificates one PEM text may hold.
+pub const MAX_PEM: usize = 256;
+
+/// Every certificate of a PEM text, in order; text between blocks is ignored.
+///
+/// # Errors
+/// A block is not Base64, or there are more than [`MAX_PEM`].
+pub fn from_pem(text: &[u8]) -> Result<Vec<Vec<u8>>, CertificateError> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let mut rest = core::str::from_utf8(text).map_err(|_| CertificateError::Malformed)?;
+    let mut found = Vec::new();
+    while let Some(start) = rest.find(BEGIN) {
+        let block = rest.get(start..).unwrap_or_default();
+        let end = block.find(END).ok_or(CertificateError::Malformed)? + END.len();
+        let (block, after) = block.split_at(end);
+        let (_, der) = der::pem::decode_vec(block.as_bytes()).map_err(|_| CertificateError::Malformed)?;
+        if found.len() == MAX_PEM {
+            return Err(CertificateError::TooLarge);
+        }
+        found.push(der);
+        rest = after;
+    }
+    Ok(found)
 }

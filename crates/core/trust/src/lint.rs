@@ -32,14 +32,21 @@ pub fn lint(tbs: &TbsCertificate, octets: usize, profile: Profile) -> Vec<Fault>
         _ => fault(
             &mut faults,
             pki::COMMON_NAME,
-            format!("the common name is not {} ({})", row.common_name.rule(), row.clause),
+            format!(
+                "the common name is not {} ({})",
+                row.common_name.rule(),
+                row.clause
+            ),
         ),
     }
     if names.domain_component.as_deref() != row.domain_component && !row.domain_component_required {
         fault(
             &mut faults,
             pki::DOMAIN_COMPONENT,
-            format!("the domain component is not {:?} ({})", row.domain_component, row.clause),
+            format!(
+                "the domain component is not {:?} ({})",
+                row.domain_component, row.clause
+            ),
         );
     }
     let lifetime = timestamp(&tbs.validity.not_after).0 - timestamp(&tbs.validity.not_before).0;
@@ -47,11 +54,20 @@ pub fn lint(tbs: &TbsCertificate, octets: usize, profile: Profile) -> Vec<Fault>
         fault(
             &mut faults,
             pki::LIFETIME,
-            format!("{} days are more than the {} of {}", lifetime.whole_days(), row.max_days, row.clause),
+            format!(
+                "{} days are more than the {} of {}",
+                lifetime.whole_days(),
+                row.max_days,
+                row.clause
+            ),
         );
     }
     if !key_usage(tbs).is_some_and(|(critical, bits)| critical && bits == row.issued_usage) {
-        fault(&mut faults, pki::KEY_USAGE, format!("key usage is not exactly that of {}", row.clause));
+        fault(
+            &mut faults,
+            pki::KEY_USAGE,
+            format!("key usage is not exactly that of {}", row.clause),
+        );
     }
     faults
 }
@@ -66,7 +82,10 @@ pub fn accept(tbs: &TbsCertificate, octets: usize, profile: Profile) -> Vec<Faul
         fault(
             &mut faults,
             pki::TOO_LARGE,
-            format!("{octets} octets are more than the {} allowed for a {profile}", profile.max_octets()),
+            format!(
+                "{octets} octets are more than the {} allowed for a {profile}",
+                profile.max_octets()
+            ),
         );
     }
     let algorithm = certificate::key_algorithm(&tbs.subject_public_key_info);
@@ -77,7 +96,12 @@ pub fn accept(tbs: &TbsCertificate, octets: usize, profile: Profile) -> Vec<Faul
             format!(
                 "the key is {}, a {profile} needs {}",
                 algorithm.map_or("of an unknown type", crate::KeyAlgorithm::as_str),
-                profile.algorithms().iter().map(|a| a.as_str()).collect::<Vec<_>>().join(" or ")
+                profile
+                    .algorithms()
+                    .iter()
+                    .map(|a| a.as_str())
+                    .collect::<Vec<_>>()
+                    .join(" or ")
             ),
         );
     }
@@ -88,37 +112,76 @@ pub fn accept(tbs: &TbsCertificate, octets: usize, profile: Profile) -> Vec<Faul
         fault(
             &mut faults,
             pki::DOMAIN_COMPONENT,
-            format!("the domain component is not {:?}, without which a {} is invalid ({})", row.domain_component.unwrap_or_default(), row.name, row.clause),
+            format!(
+                "the domain component is not {:?}, without which a {} is invalid ({})",
+                row.domain_component.unwrap_or_default(),
+                row.name,
+                row.clause
+            ),
         );
     }
     if !key_usage(tbs).is_some_and(|(_, bits)| bits & row.required_usage == row.required_usage) {
-        fault(&mut faults, pki::KEY_USAGE, format!("key usage lacks a bit that {} requires", row.clause));
+        fault(
+            &mut faults,
+            pki::KEY_USAGE,
+            format!("key usage lacks a bit that {} requires", row.clause),
+        );
     }
     if !row.purposes.is_empty() {
-        let purposes = tbs.get::<ExtendedKeyUsage>().ok().flatten().map(|(_, purposes)| purposes.0);
+        let purposes = tbs
+            .get::<ExtendedKeyUsage>()
+            .ok()
+            .flatten()
+            .map(|(_, purposes)| purposes.0);
         // OCPP accepts a certificate without purposes; one with others is for something else.
-        let fits = purposes.is_none_or(|found| row.purposes.iter().all(|purpose| found.contains(&purpose_oid(*purpose))));
+        let fits = purposes.is_none_or(|found| {
+            row.purposes
+                .iter()
+                .all(|purpose| found.contains(&purpose_oid(*purpose)))
+        });
         if !fits {
-            fault(&mut faults, pki::KEY_USAGE, format!("extended key usage lacks the purpose of {}", row.clause));
+            fault(
+                &mut faults,
+                pki::KEY_USAGE,
+                format!("extended key usage lacks the purpose of {}", row.clause),
+            );
         }
     }
     faults
 }
 
 fn constraints(tbs: &TbsCertificate, row: &Row, faults: &mut Vec<Fault>) {
-    let found = tbs.get::<BasicConstraints>().ok().flatten().map(|(_, constraints)| constraints);
+    let found = tbs
+        .get::<BasicConstraints>()
+        .ok()
+        .flatten()
+        .map(|(_, constraints)| constraints);
     let is_ca = found.as_ref().is_some_and(|constraints| constraints.ca);
     match row.authority {
         Authority::Leaf if is_ca => {
-            fault(faults, pki::BASIC_CONSTRAINTS, format!("a {} must not be a CA ({})", row.name, row.clause));
+            fault(
+                faults,
+                pki::BASIC_CONSTRAINTS,
+                format!("a {} must not be a CA ({})", row.name, row.clause),
+            );
         }
         Authority::Ca { .. } if !is_ca => {
-            fault(faults, pki::BASIC_CONSTRAINTS, format!("a {} must be a CA ({})", row.name, row.clause));
+            fault(
+                faults,
+                pki::BASIC_CONSTRAINTS,
+                format!("a {} must be a CA ({})", row.name, row.clause),
+            );
         }
-        Authority::Ca { path_len: Some(limit) } => {
+        Authority::Ca {
+            path_len: Some(limit),
+        } => {
             let allowed = found.and_then(|constraints| constraints.path_len_constraint);
             if allowed.is_none_or(|allowed| allowed > limit) {
-                fault(faults, pki::BASIC_CONSTRAINTS, format!("the path length is not limited to {limit} ({})", row.clause));
+                fault(
+                    faults,
+                    pki::BASIC_CONSTRAINTS,
+                    format!("the path length is not limited to {limit} ({})", row.clause),
+                );
             }
         }
         _ => {}
@@ -127,5 +190,8 @@ fn constraints(tbs: &TbsCertificate, row: &Row, faults: &mut Vec<Fault>) {
 
 /// Criticality and bits of `keyUsage`.
 pub(crate) fn key_usage(tbs: &TbsCertificate) -> Option<(bool, u16)> {
-    tbs.get::<KeyUsage>().ok().flatten().map(|(critical, usage)| (critical, usage.0.bits()))
+    tbs.get::<KeyUsage>()
+        .ok()
+        .flatten()
+        .map(|(critical, usage)| (critical, usage.0.bits()))
 }

@@ -45,13 +45,19 @@ impl Profile {
     /// A kind under the rules of ISO 15118-2.
     #[must_use]
     pub const fn iso2(kind: Kind) -> Self {
-        Self { kind, generation: Generation::Iso2 }
+        Self {
+            kind,
+            generation: Generation::Iso2,
+        }
     }
 
     /// A kind under the rules of ISO 15118-20.
     #[must_use]
     pub const fn iso20(kind: Kind) -> Self {
-        Self { kind, generation: Generation::Iso20 }
+        Self {
+            kind,
+            generation: Generation::Iso20,
+        }
     }
 
     /// The row of this kind.
@@ -156,11 +162,11 @@ impl CommonName {
             Self::Free => (1..=64).contains(&length) && !name.chars().any(char::is_control),
             Self::Secc => {
                 (1..=64).contains(&length)
-                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'*' | b'-'))
+                    && name
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'*' | b'-'))
             }
-            Self::Emaid => {
-                matches!(name.len(), 14 | 15) && name.parse::<gridlatch_vocab::Emaid>().is_ok()
-            }
+            Self::Emaid => matches!(name.len(), 14 | 15) && name.parse::<gridlatch_vocab::Emaid>().is_ok(),
             Self::Pcid => matches!(name.len(), 17 | 18) && name.bytes().all(|b| b.is_ascii_alphanumeric()),
             Self::Station => name.parse::<gridlatch_vocab::StationId>().is_ok(),
         }
@@ -216,7 +222,9 @@ impl Kind {
     /// The row of this kind.
     #[must_use]
     pub fn row(self) -> &'static Row {
-        ROWS.iter().find(|row| row.kind == self).expect("every kind has a row; a test counts them")
+        ROWS.iter()
+            .find(|row| row.kind == self)
+            .expect("every kind has a row; a test counts them")
     }
 
     /// Whether this is a self-signed root.

@@ -10,9 +10,12 @@ use openssl::ec::{Asn1Flag, EcGroup, EcKey};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
+use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{Id, PKey, Private};
 use openssl::sign::Signer as OpensslSigner;
+use openssl::stack::Stack;
 use openssl::symm::Cipher;
+use openssl::x509::X509;
 
 use crate::{KeyError, Signer, write_atomically};
 
@@ -126,6 +129,54 @@ impl FileKey {
         self.key
             .private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), passphrase)
             .map_err(crypto("encrypt the private key"))
+    }
+
+    /// An EC key as SEC 1 PEM (`EC PRIVATE KEY`) encrypted with AES-128-CBC, as `openssl ec` writes it.
+    ///
+    /// # Errors
+    /// [`KeyError::Unsupported`] for Ed448; OpenSSL cannot encode it.
+    pub fn to_encrypted_sec1_pem(&self, passphrase: &[u8]) -> Result<Vec<u8>, KeyError> {
+        if self.algorithm == KeyAlgorithm::Ed448 {
+            return Err(KeyError::Unsupported);
+        }
+        self.key
+            .ec_key()
+            .and_then(|key| key.private_key_to_pem_passphrase(Cipher::aes_128_cbc(), passphrase))
+            .map_err(crypto("encrypt the private key"))
+    }
+
+    /// The key as PKCS#8 DER encrypted with AES-128-CBC under a pass phrase.
+    ///
+    /// # Errors
+    /// OpenSSL cannot encode it.
+    pub fn to_encrypted_pkcs8_der(&self, passphrase: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.key
+            .private_key_to_pkcs8_passphrase(Cipher::aes_128_cbc(), passphrase)
+            .map_err(crypto("encrypt the private key"))
+    }
+
+    /// The key with its certificates (DER, leaf first) as a PKCS#12 archive.
+    ///
+    /// # Errors
+    /// The chain is empty or no chain of certificates; OpenSSL cannot encode it.
+    pub fn to_pkcs12(&self, alias: &str, chain: &[Vec<u8>], passphrase: &str) -> Result<Vec<u8>, KeyError> {
+        let failed = crypto("write a PKCS#12 archive");
+        let (leaf, rest) = chain.split_first().ok_or(KeyError::Unsupported)?;
+        let mut others = Stack::new().map_err(&failed)?;
+        for der in rest {
+            others
+                .push(X509::from_der(der).map_err(&failed)?)
+                .map_err(&failed)?;
+        }
+        let leaf = X509::from_der(leaf).map_err(&failed)?;
+        Pkcs12::builder()
+            .name(alias)
+            .pkey(&self.key)
+            .cert(&leaf)
+            .ca(others)
+            .build2(passphrase)
+            .and_then(|archive| archive.to_der())
+            .map_err(&failed)
     }
 
     /// The key as unencrypted PKCS#8 DER: a secret, for a crate that computes with it itself.

@@ -1,0 +1,233 @@
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+
+use gridlatch_trust::{Generation, certificate};
+use gridlatch_vocab::catalogue::pki;
+use gridlatch_vocab::{Event, EventSink, StationId, Timestamp};
+
+use crate::dev::{self, DevPki, VehicleName};
+use crate::{PkiError, store, tree};
+
+/// Keeps what was reported.
+#[derive(Default)]
+struct Events(Mutex<Vec<Event>>);
+
+impl EventSink for Events {
+    fn emit(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+impl Events {
+    fn codes(&self) -> Vec<&'static str> {
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|event| event.code.as_str())
+            .collect()
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp(time::OffsetDateTime::now_utc())
+}
+
+fn fresh() -> (tempfile::TempDir, DevPki) {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = dev::ensure(dir.path(), &Events::default(), now()).unwrap();
+    (dir, pki)
+}
+
+fn station() -> StationId {
+    "GL-AC-1".parse().unwrap()
+}
+
+fn car() -> VehicleName {
+    "blue".parse().unwrap()
+}
+
+/// Every leaf the PKI can issue: its chain, and the root it must lead to.
+fn everything(pki: &DevPki) -> Vec<(String, Vec<Vec<u8>>, Vec<u8>)> {
+    let (v2g, oem, mo, csms) = (pki.v2g_roots(), pki.oem_roots(), pki.mo_roots(), pki.csms_roots());
+    let of = |generation| usize::from(generation == Generation::Iso20);
+    let mut all = Vec::new();
+    for credential in pki.station_credentials(&station()).unwrap() {
+        let generation = usize::from(credential.label.starts_with("iso20"));
+        all.push((credential.label, credential.chain, v2g[generation].clone()));
+    }
+    for generation in [Generation::Iso2, Generation::Iso20] {
+        let g = of(generation);
+        let credential = pki.provisioning(&car(), generation).unwrap();
+        all.push((credential.label, credential.chain, oem[g].clone()));
+        let credential = pki.provisioning_service(generation).unwrap();
+        all.push((credential.label, credential.chain, v2g[g].clone()));
+        let contract = pki.contract(&car(), generation).unwrap();
+        all.push((format!("{generation} contract"), contract.chain, mo[g].clone()));
+    }
+    for credential in [pki.vehicle(&car()).unwrap()] {
+        all.push((credential.label, credential.chain, oem[1].clone()));
+    }
+    for credential in [
+        pki.station_client(&station()).unwrap(),
+        pki.platform_server().unwrap(),
+    ] {
+        all.push((credential.label, credential.chain, csms[0].clone()));
+    }
+    all
+}
+
+#[test]
+fn openssl_accepts_every_certificate_strictly() {
+    let (_dir, pki) = fresh();
+    let work = tempfile::tempdir().unwrap();
+    let write = |name: &str, certificates: &[Vec<u8>]| {
+        let path = work.path().join(name);
+        std::fs::write(
+            &path,
+            certificates
+                .iter()
+                .map(|der| store::to_pem(der))
+                .collect::<String>(),
+        )
+        .unwrap();
+        path
+    };
+    let all = everything(&pki);
+    assert_eq!(all.len(), 11);
+    for (label, chain, root) in all {
+        let output = Command::new("openssl")
+            .args([
+                "verify",
+                "-x509_strict",
+                "-policy_check",
+                "-check_ss_sig",
+                "-CAfile",
+            ])
+            .arg(write("root.pem", &[root]))
+            .arg("-untrusted")
+            .arg(write("subs.pem", &chain[1..]))
+            .arg(write("leaf.pem", &chain[..1]))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{label}: {output:?}");
+    }
+}
+
+#[test]
+fn a_second_run_changes_nothing_and_a_half_written_tree_is_completed() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = Events::default();
+    let first = dev::ensure(dir.path(), &events, now()).unwrap();
+    let leaf = first.contract(&car(), Generation::Iso2).unwrap().chain;
+    assert_eq!(events.codes(), [pki::DEV_PKI_CREATED.as_str()]);
+
+    let second = dev::ensure(dir.path(), &events, now()).unwrap();
+    assert_eq!(events.codes().len(), 1, "nothing was made");
+    assert_eq!(second.v2g_roots(), first.v2g_roots());
+    assert_eq!(second.contract(&car(), Generation::Iso2).unwrap().chain, leaf);
+
+    // The process died after the key and before the certificate of a sub-CA, and before a later CA.
+    std::fs::remove_file(dir.path().join("iso20/mo-sub2.crt.pem")).unwrap();
+    std::fs::remove_file(dir.path().join("ocpp/csms-sub.crt.pem")).unwrap();
+    std::fs::remove_file(dir.path().join("ocpp/csms-sub.key.pem")).unwrap();
+    let third = dev::ensure(dir.path(), &events, now()).unwrap();
+    assert_eq!(events.codes().last(), Some(&pki::DEV_PKI_COMPLETED.as_str()));
+    assert_eq!(third.v2g_roots(), first.v2g_roots());
+    third.contract(&car(), Generation::Iso20).unwrap();
+}
+
+#[test]
+fn keys_are_private_and_damage_is_named_not_repaired() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (dir, pki) = fresh();
+    pki.vehicle(&car()).unwrap();
+    let mut keys = 0;
+    for folder in ["iso2", "iso20", "ocpp", "iso20/issued"] {
+        for entry in std::fs::read_dir(dir.path().join(folder)).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name().to_string_lossy().ends_with(".key.pem") {
+                assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+                keys += 1;
+            }
+        }
+    }
+    assert_eq!(keys, 2 * tree::V2G.len() + tree::OCPP.len() + 1);
+
+    let root = dir.path().join("iso2/v2g-root.key.pem");
+    std::fs::copy(dir.path().join("iso2/mo-root.key.pem"), &root).unwrap();
+    let error = dev::ensure(dir.path(), &Events::default(), now()).unwrap_err();
+    assert!(
+        matches!(&error, PkiError::Damaged { .. }) && error.code() == pki::STORE_DAMAGED,
+        "{error}"
+    );
+    std::fs::remove_file(&root).unwrap();
+    assert!(matches!(
+        dev::ensure(dir.path(), &Events::default(), now()),
+        Err(PkiError::Damaged { .. })
+    ));
+}
+
+#[test]
+fn a_leaf_near_its_end_is_renewed() {
+    let dir = tempfile::tempdir().unwrap();
+    let early = dev::ensure(dir.path(), &Events::default(), now()).unwrap();
+    let old = early.station_credentials(&station()).unwrap();
+    let later = Timestamp(now().0 + time::Duration::days(70));
+    let late = dev::ensure(dir.path(), &Events::default(), later).unwrap();
+    let new = late.station_credentials(&station()).unwrap();
+    for (old, new) in old.iter().zip(&new) {
+        assert_ne!(old.chain[0], new.chain[0]);
+        assert_ne!(
+            old.key.pkey().public_key_to_der().unwrap(),
+            new.key.pkey().public_key_to_der().unwrap()
+        );
+        let (old, new) = (
+            certificate::summary(&old.chain[0]).unwrap(),
+            certificate::summary(&new.chain[0]).unwrap(),
+        );
+        assert_ne!(old.serial_hex, new.serial_hex);
+        assert!(new.not_after > old.not_after);
+    }
+}
+
+#[test]
+fn names_follow_their_grammar_for_any_identity() {
+    let (_dir, pki) = fresh();
+    for id in [
+        "x",
+        "*",
+        "A-very_long=identity:of+48|characters@that.is.full1",
+        "GL-DC-2",
+    ] {
+        let station: StationId = id[..id.len().min(48)].parse().unwrap();
+        pki.station_credentials(&station).unwrap();
+        let client = pki.station_client(&station).unwrap();
+        assert_eq!(
+            certificate::summary(&client.chain[0]).unwrap().subject_cn,
+            station.as_str()
+        );
+    }
+    let contract = pki.contract(&car(), Generation::Iso2).unwrap();
+    let emaid = certificate::emaid_of(&contract.chain[0]).unwrap();
+    assert_eq!(emaid, contract.emaid);
+    assert_eq!(emaid.reveal().as_str().len(), 14);
+    assert!(certificate::emaid_of(&pki.vehicle(&car()).unwrap().chain[0]).is_err());
+    for bad in ["", "Blue", "a/b", &"x".repeat(33)] {
+        assert!(bad.parse::<VehicleName>().is_err());
+    }
+}
+
+#[test]
+fn josevs_layout_is_complete() {
+    let (_dir, pki) = fresh();
+    let out = tempfile::tempdir().unwrap();
+    pki.export_josev(out.path()).unwrap();
+    let count = |path: &Path| std::fs::read_dir(path).unwrap().count();
+    // create_certs.sh of iso15118 0.31.2 makes 36 certificate files and 21 key files.
+    assert_eq!(count(&out.path().join("iso15118_2/certs")), 36);
+    assert_eq!(count(&out.path().join("iso15118_2/private_keys")), 21);
+}
