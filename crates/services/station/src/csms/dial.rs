@@ -1,0 +1,160 @@
+//! TCP, TLS with the station's certificate, WebSocket with the OCPP subprotocols.
+
+use core::time::Duration;
+
+use gridlatch_ocpp::Version;
+use gridlatch_tls::{PlatformClient, PlatformClientConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use super::{CsmsConfig, CsmsError};
+
+/// A byte stream to the platform.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// An open connection.
+pub(super) struct Dialled {
+    pub(super) socket: WebSocketStream<Box<dyn Stream>>,
+    pub(super) version: Version,
+    /// For the event: how it is secured.
+    pub(super) security: String,
+}
+
+/// How to get one.
+pub(super) struct Dialler {
+    host: String,
+    port: u16,
+    url: String,
+    tls: Option<PlatformClient>,
+}
+
+/// TCP and WebSocket handshake; TLS has its own.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// The default 128 KiB per connection buys nothing at OCPP's message sizes.
+const READ_BUFFER: usize = 4096;
+
+impl Dialler {
+    pub(super) fn new(config: &CsmsConfig) -> Result<Self, CsmsError> {
+        let (scheme, rest) = config
+            .url
+            .split_once("://")
+            .ok_or(CsmsError::Config("the platform's URL has no scheme"))?;
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (host, port) = split_authority(authority, if scheme == "wss" { 443 } else { 80 })
+            .ok_or(CsmsError::Config("the platform's URL has no host and port"))?;
+        let tls = match (scheme, &config.identity) {
+            ("wss", Some(identity)) => Some(
+                PlatformClient::new(PlatformClientConfig {
+                    identity: identity.clone(),
+                    platform_roots: config.platform_roots.clone(),
+                    handshake_timeout: CONNECT,
+                })
+                .map_err(CsmsError::Tls)?,
+            ),
+            ("ws", None) => None,
+            ("ws", Some(_)) => {
+                return Err(CsmsError::Config(
+                    "a station with a certificate does not speak without TLS",
+                ));
+            }
+            ("wss", None) => return Err(CsmsError::Config("a station needs a certificate for wss")),
+            _ => return Err(CsmsError::Config("the platform's URL is neither wss nor ws")),
+        };
+        let path = path.trim_end_matches('/');
+        let slash = if path.is_empty() { "" } else { "/" };
+        let id = percent_encoded(config.station.as_str());
+        let url = format!("{scheme}://{authority}/{path}{slash}{id}");
+        Ok(Self { host, port, url, tls })
+    }
+
+    /// One attempt. The error is a sentence for the event.
+    pub(super) async fn dial(&self) -> Result<Dialled, String> {
+        let tcp = timeout(CONNECT, TcpStream::connect((self.host.as_str(), self.port)))
+            .await
+            .map_err(|_| "the platform does not answer on TCP".to_owned())?
+            .map_err(|error| format!("TCP: {error}"))?;
+        // Frames are small and wait for answers.
+        let _ = tcp.set_nodelay(true);
+        let (stream, security): (Box<dyn Stream>, String) = match &self.tls {
+            Some(tls) => {
+                let (stream, handshake) = tls
+                    .connect(tcp, &self.host)
+                    .await
+                    .map_err(|refusal| format!("TLS ({}): {}", refusal.code, refusal.message))?;
+                (
+                    Box::new(stream),
+                    format!("{} {}", handshake.version, handshake.suite),
+                )
+            }
+            None => (Box::new(tcp), "no TLS".to_owned()),
+        };
+        let mut request = self
+            .url
+            .as_str()
+            .into_client_request()
+            .map_err(|error| format!("URL: {error}"))?;
+        request.headers_mut().insert(
+            "Sec-WebSocket-Protocol",
+            HeaderValue::from_static("ocpp2.1, ocpp2.0.1"),
+        );
+        let bound = Version::V21.max_frame();
+        let limits = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .max_message_size(Some(bound))
+            .max_frame_size(Some(bound));
+        let upgrade = tokio_tungstenite::client_async_with_config(request, stream, Some(limits));
+        let (socket, response) = timeout(CONNECT, upgrade)
+            .await
+            .map_err(|_| "the platform does not answer the WebSocket handshake".to_owned())?
+            .map_err(|error| format!("WebSocket: {error}"))?;
+        let version = response
+            .headers()
+            .get("Sec-WebSocket-Protocol")
+            .and_then(|name| name.to_str().ok())
+            .and_then(Version::from_subprotocol)
+            .filter(|version| *version != Version::V16)
+            .ok_or("the platform speaks neither ocpp2.1 nor ocpp2.0.1")?;
+        Ok(Dialled {
+            socket,
+            version,
+            security,
+        })
+    }
+}
+
+/// `host:port`, `[v6]:port` or without a port.
+fn split_authority(authority: &str, default: u16) -> Option<(String, u16)> {
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (host, port) = rest.split_once(']')?;
+        let port = if port.is_empty() {
+            default
+        } else {
+            port.strip_prefix(':')?.parse().ok()?
+        };
+        return Some((host.to_owned(), port));
+    }
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, port.parse().ok()?),
+        None => (authority, default),
+    };
+    (!host.is_empty()).then(|| (host.to_owned(), port))
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~*@:=+".contains(&byte) {
+            out.push(byte.into());
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}

@@ -1,0 +1,614 @@
+//! One connection: boot, report, deliver what waits, answer what the platform asks.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use gridlatch_host::Shutdown;
+use gridlatch_ocpp::v21;
+use gridlatch_ocpp::v201::BootReasonEnum;
+use gridlatch_ocpp::{
+    Answer, CallError, ErrorCode, MessageId, Rpc, RpcConfig, RpcEvent, decode, find, violations,
+};
+use gridlatch_vocab::catalogue;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant as Tick, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::CsmsError;
+use super::client::{Client, new_id};
+use super::dial::{Dialled, Stream};
+use super::messages::{self, Outgoing};
+use super::transactions::Parcel;
+use crate::backend::{Authorization, FromPlatform, Identification, ToPlatform};
+
+/// How a connection ended.
+pub(super) enum Over {
+    /// It broke, or we gave it up.
+    Lost,
+    /// We were asked to stop.
+    Stopped,
+}
+
+/// What an answer to one of our calls is for.
+enum Purpose {
+    Boot,
+    Heartbeat,
+    Authorize {
+        verdict: oneshot::Sender<Authorization>,
+        contract: bool,
+    },
+    Transaction {
+        number: i64,
+        parcel: Parcel,
+    },
+    /// A notification: the answer says nothing.
+    Told,
+}
+
+/// Where the registration stands (B01 to B03).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Registration {
+    Waiting,
+    Pending,
+    Rejected,
+    Accepted,
+}
+
+/// The charging side has decided about a command.
+pub(super) struct Decided {
+    pub(super) id: MessageId,
+    pub(super) answer: Answer,
+    pub(super) then: Then,
+}
+
+/// What follows a decision.
+pub(super) enum Then {
+    Nothing,
+    /// A profile that cannot be followed is removed again.
+    Forget(i64),
+    /// The station restarts.
+    Reboot,
+}
+
+/// One connection.
+pub(super) struct Link<'c> {
+    pub(super) client: &'c mut Client,
+    socket: WebSocketStream<Box<dyn Stream>>,
+    pub(super) rpc: Rpc,
+    purposes: BTreeMap<MessageId, Purpose>,
+    registration: Registration,
+    /// When to boot again, or to send the next heartbeat.
+    beat: Tick,
+    /// A transaction message is under way.
+    delivering: bool,
+    /// When the next delivery may be tried.
+    deliver_at: Tick,
+    /// Failed attempts at the oldest waiting message.
+    attempts: u32,
+    /// Messages that waited when the connection came up and were delivered since.
+    replayed: i64,
+    backlog: i64,
+    /// Calls in a row without an answer.
+    silent: u32,
+    pub(super) commands: JoinSet<Decided>,
+    /// What goes out right after the next answer.
+    pub(super) after: Vec<Outgoing>,
+    /// The station restarts: the connection ends once everything is written.
+    reboot: bool,
+}
+
+/// How long a write to the socket may block.
+const WRITE: Duration = Duration::from_secs(10);
+/// Calls in a row without an answer after which the connection counts as dead.
+const MAX_SILENT: u32 = 2;
+/// Attempts at a transaction message that the platform answers with an error (OCPP: MessageAttempts).
+const MAX_ATTEMPTS: u32 = 5;
+/// First pause after such an error; grows with each.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
+/// Far enough.
+const NEVER: Duration = Duration::from_secs(86_400 * 365);
+
+impl<'c> Link<'c> {
+    pub(super) fn new(client: &'c mut Client, dialled: Dialled) -> Self {
+        let mut bounds = RpcConfig::new(dialled.version);
+        bounds.call_timeout = client.config.call_timeout;
+        let now = Tick::now();
+        Self {
+            client,
+            socket: dialled.socket,
+            rpc: Rpc::new(bounds),
+            purposes: BTreeMap::new(),
+            registration: Registration::Waiting,
+            beat: now,
+            delivering: false,
+            deliver_at: now,
+            attempts: 0,
+            replayed: 0,
+            backlog: 0,
+            silent: 0,
+            commands: JoinSet::new(),
+            after: Vec::new(),
+            reboot: false,
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        to_platform: &mut mpsc::Receiver<ToPlatform>,
+        shutdown: &Shutdown,
+    ) -> Result<Over, CsmsError> {
+        self.backlog = self.client.transactions.waiting().await?;
+        loop {
+            if !self.settle().await? {
+                return Ok(self.lost());
+            }
+            if self.reboot {
+                let _ = timeout(WRITE, self.socket.close(None)).await;
+                return Ok(self.lost());
+            }
+            if self.client.finished && self.client.transactions.waiting().await? == 0 {
+                let _ = timeout(WRITE, self.socket.close(None)).await;
+                return Ok(Over::Stopped);
+            }
+            let due = self.rpc.poll_timeout().map(|(at, _)| Tick::from_std(at));
+            let wake = due.unwrap_or_else(|| Tick::now() + NEVER);
+            let delivery = if self.delivering {
+                Tick::now() + NEVER
+            } else {
+                self.deliver_at
+            };
+            tokio::select! {
+                message = self.socket.next() => match message {
+                    Some(Ok(Message::Text(text))) => self.rpc.handle(Instant::now(), text.as_bytes()),
+                    Some(Ok(Message::Binary(bytes))) => self.rpc.handle(Instant::now(), &bytes),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(self.lost()),
+                },
+                message = to_platform.recv(), if !self.client.finished => match message {
+                    None => self.client.finished = true,
+                    Some(ToPlatform::Authorize { identification, verdict, .. }) => self.authorize(&identification, verdict),
+                    Some(message) => self.client.keep(message, self.registration != Registration::Accepted).await?,
+                },
+                Some(done) = self.commands.join_next() => {
+                    if let Ok(decided) = done {
+                        self.decided(decided);
+                    }
+                }
+                () = sleep_until(wake) => self.rpc.handle_timeout(Instant::now()),
+                () = sleep_until(self.beat) => self.beat(),
+                () = sleep_until(delivery), if self.registration == Registration::Accepted && delivery > Tick::now() => {}
+                () = sleep_until(self.client.setpoints_due) => self.client.follow_profiles(),
+                () = shutdown.cancelled() => {
+                    let _ = timeout(WRITE, self.socket.close(None)).await;
+                    return Ok(Over::Stopped);
+                }
+            }
+        }
+    }
+
+    /// Everything that can be done without waiting for the outside. `false`: give the connection up.
+    async fn settle(&mut self) -> Result<bool, CsmsError> {
+        loop {
+            while let Some(event) = self.rpc.poll_event() {
+                if !self.handle(event).await? {
+                    return Ok(false);
+                }
+            }
+            if self.registration == Registration::Accepted {
+                self.tell_connectors();
+                self.deliver().await?;
+            }
+            let mut wrote = false;
+            while let Some(text) = self.rpc.poll_transmit() {
+                wrote = true;
+                if !matches!(
+                    timeout(WRITE, self.socket.send(Message::text(text))).await,
+                    Ok(Ok(()))
+                ) {
+                    return Ok(false);
+                }
+            }
+            if !wrote {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn lost(&mut self) -> Over {
+        // Whoever waits for a verdict must not wait for the next connection.
+        for (_, purpose) in core::mem::take(&mut self.purposes) {
+            if let Purpose::Authorize { verdict, .. } = purpose {
+                let _ = verdict.send(Authorization::Unreachable);
+            }
+        }
+        Over::Lost
+    }
+
+    /// Calls the platform; checked against the connection's own version. `false`: it cannot be sent.
+    fn call(&mut self, (action, payload): Outgoing, purpose: Purpose) -> Result<(), Purpose> {
+        self.call_as(&new_id(), action, payload, purpose)
+    }
+
+    fn call_as(&mut self, id: &str, action: &str, payload: Value, purpose: Purpose) -> Result<(), Purpose> {
+        let schema = find(self.rpc.version(), action).map(|message| message.request);
+        let fault = schema.map(|schema| violations(schema, &payload));
+        let (Some(id), Some([])) = (MessageId::new(id), fault.as_deref()) else {
+            let fault = fault
+                .and_then(|f| f.first().map(ToString::to_string))
+                .unwrap_or_default();
+            let text = format!("Our own {action} violates its schema and was not sent: {fault}");
+            self.client.report.event(catalogue::ocpp::PAYLOAD_REFUSED, text);
+            return Err(purpose);
+        };
+        match self.rpc.call_raw(Instant::now(), id.clone(), action, payload) {
+            Ok(()) => {
+                self.purposes.insert(id, purpose);
+                Ok(())
+            }
+            Err(error) => {
+                self.client.report.event(
+                    catalogue::ocpp::CALL_TIMED_OUT,
+                    format!("{action} was not sent: {error}"),
+                );
+                Err(purpose)
+            }
+        }
+    }
+
+    pub(super) fn tell(&mut self, message: Outgoing) {
+        let _ = self.call(message, Purpose::Told);
+    }
+
+    fn beat(&mut self) {
+        self.beat = Tick::now() + self.interval();
+        if self.registration == Registration::Accepted {
+            let _ = self.call(messages::heartbeat(), Purpose::Heartbeat);
+        } else {
+            self.boot();
+        }
+    }
+
+    pub(super) fn boot(&mut self) {
+        // Until the answer comes; it sets the next time.
+        self.beat = Tick::now() + NEVER;
+        let message = messages::boot(&self.client.config, self.client.boot_reason);
+        let _ = self.call(message, Purpose::Boot);
+    }
+
+    pub(super) fn heartbeat(&mut self) {
+        let _ = self.call(messages::heartbeat(), Purpose::Heartbeat);
+    }
+
+    pub(super) fn reset_beat(&mut self) {
+        self.beat = Tick::now() + self.interval();
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        self.registration == Registration::Accepted
+    }
+
+    fn interval(&self) -> Duration {
+        let seconds = self
+            .client
+            .variables
+            .seconds("OCPPCommCtrlr", "HeartbeatInterval");
+        Duration::from_secs(u64::try_from(seconds).unwrap_or(60))
+    }
+
+    fn authorize(&mut self, identification: &Identification, verdict: oneshot::Sender<Authorization>) {
+        if self.registration != Registration::Accepted {
+            let _ = verdict.send(Authorization::Unreachable);
+            return;
+        }
+        let contract = matches!(identification, Identification::Contract { .. });
+        let purpose = Purpose::Authorize { verdict, contract };
+        if let Err(Purpose::Authorize { verdict, .. }) =
+            self.call(messages::authorize(identification), purpose)
+        {
+            let _ = verdict.send(Authorization::Unreachable);
+        }
+    }
+
+    fn tell_connectors(&mut self) {
+        for key in core::mem::take(&mut self.client.untold) {
+            if let Some((at, status)) = self.client.connectors.get(&key).copied() {
+                self.tell(messages::status(key.0, key.1, at, status));
+            }
+        }
+    }
+
+    /// Sends the oldest waiting transaction message, one at a time and in order.
+    async fn deliver(&mut self) -> Result<(), CsmsError> {
+        if self.delivering || Tick::now() < self.deliver_at {
+            return Ok(());
+        }
+        let Some((number, parcel)) = self.client.transactions.next().await? else {
+            // Woken by the next message of the charging side.
+            self.deliver_at = Tick::now();
+            return Ok(());
+        };
+        self.delivering = true;
+        let (id, payload) = (parcel.id.clone(), parcel.payload.clone());
+        let sent = self.call_as(
+            &id,
+            "TransactionEvent",
+            payload,
+            Purpose::Transaction { number, parcel },
+        );
+        if let Err(Purpose::Transaction { number, parcel }) = sent {
+            self.refused(number, &parcel, MAX_ATTEMPTS, "it violates its schema")
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, event: RpcEvent) -> Result<bool, CsmsError> {
+        match event {
+            RpcEvent::Call { id, action, payload } => self.command(id, &action, payload),
+            RpcEvent::Answered { id, action, answer } => {
+                self.silent = 0;
+                if let Err(error) = &answer {
+                    let text = format!("{action} was answered with {error}");
+                    self.client.report.event(catalogue::ocpp::CALL_REFUSED, text);
+                }
+                self.answered(&id, answer).await?;
+            }
+            RpcEvent::Late { id, answer, .. } => self.answered(&id, answer).await?,
+            RpcEvent::TimedOut { id, action } => {
+                self.client.report.event(
+                    catalogue::ocpp::CALL_TIMED_OUT,
+                    format!("{action} was not answered in time"),
+                );
+                match self.purposes.remove(&id) {
+                    Some(Purpose::Authorize { verdict, .. }) => {
+                        drop(verdict.send(Authorization::Unreachable))
+                    }
+                    Some(Purpose::Boot) => self.beat = Tick::now() + self.interval(),
+                    _ => {}
+                }
+                self.silent += 1;
+                // A transaction message is repeated on the next connection under its own id.
+                return Ok(self.silent < MAX_SILENT && !self.delivering);
+            }
+            RpcEvent::Refused(refusal) => {
+                self.client
+                    .report
+                    .event(refusal.code, format!("From the platform: {}", refusal.message));
+                return Ok(!refusal.close);
+            }
+            RpcEvent::ResultRefused { error, .. } => {
+                let text = format!("The platform did not understand our answer: {error}");
+                self.client.report.event(catalogue::ocpp::CALL_REFUSED, text);
+            }
+            RpcEvent::Send { .. } => {}
+        }
+        Ok(true)
+    }
+
+    async fn answered(&mut self, id: &MessageId, answer: Answer) -> Result<(), CsmsError> {
+        match self.purposes.remove(id) {
+            Some(Purpose::Boot) => self.booted(answer),
+            Some(Purpose::Authorize { verdict, contract }) => {
+                let _ = verdict.send(self.verdict(answer, contract));
+            }
+            Some(Purpose::Transaction { number, parcel }) => {
+                self.delivering = false;
+                match answer {
+                    Ok(_) => {
+                        self.attempts = 0;
+                        self.client.transactions.done(number).await?;
+                        self.count_replayed();
+                    }
+                    Err(error) => {
+                        self.attempts += 1;
+                        // InternalError may pass; what the platform finds wrong with the message will not.
+                        let transient =
+                            matches!(error.code, ErrorCode::InternalError | ErrorCode::GenericError);
+                        let attempts = if transient {
+                            self.attempts
+                        } else {
+                            self.attempts + MAX_ATTEMPTS / 2
+                        };
+                        self.refused(number, &parcel, attempts, &error.to_string())
+                            .await?;
+                    }
+                }
+            }
+            Some(Purpose::Heartbeat | Purpose::Told) | None => {}
+        }
+        Ok(())
+    }
+
+    fn count_replayed(&mut self) {
+        if self.replayed < self.backlog {
+            self.replayed += 1;
+            if self.replayed == self.backlog {
+                let text = format!(
+                    "{} transaction messages that had waited were delivered.",
+                    self.backlog
+                );
+                self.client.report.event(catalogue::ocpp::OFFLINE_REPLAYED, text);
+            }
+        }
+    }
+
+    async fn refused(
+        &mut self,
+        number: i64,
+        parcel: &Parcel,
+        attempts: u32,
+        why: &str,
+    ) -> Result<(), CsmsError> {
+        self.delivering = false;
+        if attempts >= MAX_ATTEMPTS {
+            self.attempts = 0;
+            self.client
+                .transactions
+                .give_up(number, parcel, gridlatch_host::now())
+                .await?;
+            let text = format!("A transaction message was refused for good: {why}");
+            self.client
+                .report
+                .event(catalogue::ocpp::TRANSACTION_GIVEN_UP, text);
+        } else {
+            self.deliver_at = Tick::now() + ATTEMPT_PAUSE * (1 << attempts.min(6));
+        }
+        Ok(())
+    }
+
+    fn booted(&mut self, answer: Answer) {
+        let response = answer
+            .ok()
+            .and_then(|payload| decode::<v21::BootNotificationResponse>(payload).ok());
+        let Some(response) = response.map(|tolerated| tolerated.payload) else {
+            self.beat = Tick::now() + self.interval();
+            return;
+        };
+        // B01.FR.08, B02.FR.07: the interval of the platform; 0 leaves the choice to the station.
+        if response.interval > 0 {
+            self.client.variables.set_heartbeat(response.interval);
+        }
+        self.beat = Tick::now() + self.interval();
+        let (registration, code, word) = match response.status {
+            v21::RegistrationStatusEnum::Accepted => (
+                Registration::Accepted,
+                catalogue::ocpp::BOOT_ACCEPTED,
+                "accepted this station",
+            ),
+            v21::RegistrationStatusEnum::Pending => (
+                Registration::Pending,
+                catalogue::ocpp::BOOT_REFUSED,
+                "has not decided about this station yet",
+            ),
+            v21::RegistrationStatusEnum::Rejected => (
+                Registration::Rejected,
+                catalogue::ocpp::BOOT_REFUSED,
+                "rejected this station",
+            ),
+        };
+        if registration == Registration::Accepted {
+            // A later boot on a new connection is no new start of the station.
+            self.client.boot_reason = BootReasonEnum::Unknown;
+        }
+        self.registration = registration;
+        self.client.report.event(code, format!("The platform {word}."));
+    }
+
+    fn verdict(&self, answer: Answer, contract: bool) -> Authorization {
+        let payload = match answer {
+            Ok(payload) => payload,
+            Err(error) => {
+                return Authorization::Refused {
+                    reason: format!("{error}"),
+                };
+            }
+        };
+        let response = match decode::<v21::AuthorizeResponse>(payload) {
+            Ok(tolerated) => tolerated.payload,
+            Err(error) => {
+                return Authorization::Refused {
+                    reason: error.to_string(),
+                };
+            }
+        };
+        let status = response.id_token_info.status;
+        let certificate = response
+            .certificate_status
+            .filter(|s| *s != v21::AuthorizeCertificateStatusEnum::Accepted);
+        if let Some(certificate) = certificate.filter(|_| contract) {
+            return Authorization::Refused {
+                reason: certificate.as_str().to_owned(),
+            };
+        }
+        if status != v21::AuthorizationStatusEnum::Accepted {
+            return Authorization::Refused {
+                reason: status.as_str().to_owned(),
+            };
+        }
+        let discharge = match response.allowed_energy_transfer {
+            Some(modes) => modes.iter().any(|mode| mode.as_str().contains("BPT")),
+            None => self.client.config.discharge_by_default,
+        };
+        Authorization::Accepted { discharge }
+    }
+
+    fn command(&mut self, id: MessageId, action: &str, payload: Value) {
+        if self.registration == Registration::Rejected {
+            // B03.FR.03: nothing is served until the platform accepts the station.
+            self.answer(
+                &id,
+                Err(CallError::new(
+                    ErrorCode::SecurityError,
+                    "the station is not accepted",
+                )),
+            );
+            return;
+        }
+        let schema = find(self.rpc.version(), action).map(|message| message.request);
+        let faults = schema
+            .map(|schema| violations(schema, &payload))
+            .unwrap_or_default();
+        if let Some(fault) = faults.first() {
+            let tolerable = faults.iter().all(|fault| fault.kind.is_tolerable());
+            let code = if tolerable {
+                catalogue::ocpp::SCHEMA_TOLERATED
+            } else {
+                catalogue::ocpp::PAYLOAD_REFUSED
+            };
+            self.client
+                .report
+                .event(code, format!("{action} of the platform: {fault}"));
+            if !tolerable {
+                let schema = schema.map_or("", |schema| schema.name);
+                let error = gridlatch_ocpp::SchemaError {
+                    schema,
+                    violations: faults,
+                };
+                self.answer(&id, Err(error.to_call_error()));
+                return;
+            }
+        }
+        if let Some(answer) = self.serve(&id, action, payload) {
+            self.answer(&id, answer);
+        }
+    }
+
+    fn decided(&mut self, decided: Decided) {
+        self.answer(&decided.id, decided.answer);
+        match decided.then {
+            Then::Nothing => {}
+            Then::Forget(profile) => {
+                self.client.profiles.remove(profile);
+                self.client.follow_profiles();
+            }
+            Then::Reboot => {
+                self.client.boot_reason = BootReasonEnum::RemoteReset;
+                self.reboot = true;
+            }
+        }
+    }
+
+    fn answer(&mut self, id: &MessageId, answer: Answer) {
+        if let Err(error) = self.rpc.answer(Instant::now(), id, answer) {
+            self.client
+                .report
+                .event(catalogue::ocpp::ANSWER_UNASKED, error.to_string());
+        }
+        for message in core::mem::take(&mut self.after) {
+            self.tell(message);
+        }
+    }
+
+    /// Hands a command to the charging side without waiting for it.
+    pub(super) fn to_charging(&self, message: FromPlatform) -> Result<(), CallError> {
+        self.client
+            .charging
+            .try_send(message)
+            .map_err(|_| CallError::internal("the charging side does not take commands now"))
+    }
+}
