@@ -3,6 +3,7 @@
 //!
 //! - [`need!`] skips a test by name where a peer cannot run (no root, no Java), and fails it in CI.
 //! - [`Link`] is the wire between a station and a car: a veth pair with IPv6 link-local addresses.
+//! - [`browser`] is Chromium on a page.
 //! - [`josev`] starts Josev's car or station and tells how its session ended.
 //! - [`python`] gives the interpreters of the peers' environments.
 //!
@@ -12,6 +13,7 @@
 //! other crate of the workspace.
 #![forbid(unsafe_code)]
 
+pub mod browser;
 pub mod josev;
 mod need;
 mod netns;

@@ -174,7 +174,7 @@ impl Feed {
             return false;
         }
         if self.view.settled() {
-            let _ = self.put(Message::default().event("settled").data("")).await;
+            let _ = self.put(Message::default().event("settled").data("final")).await;
             return false;
         }
         true

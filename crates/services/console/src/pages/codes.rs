@@ -12,9 +12,9 @@ pub(crate) fn list() -> Markup {
     let mut areas: Vec<(&str, Vec<&'static Row>)> = Vec::new();
     for row in catalogue::all() {
         let area = row.code.split_once('.').map_or(row.code, |(area, _)| area);
-        match areas.last_mut() {
-            Some((last, rows)) if *last == area => rows.push(row),
-            _ => areas.push((area, vec![row])),
+        match areas.iter_mut().find(|(known, _)| *known == area) {
+            Some((_, rows)) => rows.push(row),
+            None => areas.push((area, vec![row])),
         }
     }
     let body = html! {

@@ -177,7 +177,7 @@ pub(crate) fn setpoint_form(base: &str, evse: &Evse, page_of: Option<&Transactio
             div.row {
                 input.slider type="range" min={ "-" (SLIDER) } max=(SLIDER) step="0.5" value=(now.as_deref().unwrap_or("0"))
                     aria-label={ "Set-point of EVSE " (n) " in kW" };
-                input.short type="number" id={ "setpoint-" (n) } name="kw" min={ "-" (MOST_KW) } max=(MOST_KW) step="0.1" required value=[now.as_deref()];
+                input.kw type="number" id={ "setpoint-" (n) } name="kw" min={ "-" (MOST_KW) } max=(MOST_KW) step="0.1" required value=[now.as_deref()];
                 button { "Set" }
                 button.quiet name="clear" value="1" formnovalidate { "Lift" }
             }
