@@ -1,12 +1,14 @@
 //! `tidy`: rules of the workspace as a check, each with the file and what to do about it.
 //!
 //! - [`layers`]: dependencies between our crates point down, services never meet, cores are pure.
+//! - [`limits`]: `docs/limits.md` states the values that the code enforces.
 //! - [`register`]: every third-party crate stands in `docs/dependencies.md` with the crates that may use it.
 //! - [`sources`]: size, crate docs, unsafe code, leftovers, paths of somebody's machine.
 //!
 //! Each rule is a function from values to findings, so that its tests need no files.
 
 mod layers;
+mod limits;
 mod register;
 mod sources;
 #[cfg(test)]
@@ -65,6 +67,7 @@ pub(crate) fn run() -> Result<bool> {
     let mut findings = layers::check(&packages);
     findings.extend(register::check(&packages, &register, &manifest));
     findings.extend(sources::check_crates(&packages, &files));
+    findings.extend(limits::check(&files));
     for (path, text) in &files {
         findings.extend(sources::check_file(path, text));
     }

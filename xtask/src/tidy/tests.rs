@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Package, layers, register, sources};
+use super::{Finding, Package, layers, limits, register, sources};
 
 fn package(folder: &str, uses: &[&str], tests_use: &[&str]) -> Package {
     let short = folder.rsplit('/').next().unwrap();
@@ -276,4 +276,23 @@ fn a_lock_file_names_one_registry() {
         "source = \"git+https://example.org/x\"\n",
         "outside crates.io",
     );
+}
+
+#[test]
+fn the_page_of_limits_states_what_the_code_enforces() {
+    let row = "| frame, bytes | `1518` | `crates/a.rs` `MAX_FRAME` |\n";
+    let with = |code: &str| {
+        BTreeMap::from([
+            ("docs/limits.md".to_owned(), row.to_owned()),
+            ("crates/a.rs".to_owned(), code.to_owned()),
+        ])
+    };
+    assert_eq!(
+        limits::check(&with("/// Bound.\npub const MAX_FRAME: usize = 1518;\n")),
+        []
+    );
+    let found = messages(&limits::check(&with("const MAX_FRAME: usize = 1500;\n")));
+    assert!(found.contains("MAX_FRAME is 1500, the page says 1518"), "{found}");
+    let found = messages(&limits::check(&with("const MAX_FRAMES: usize = 1518;\n")));
+    assert!(found.contains("has no constant MAX_FRAME"), "{found}");
 }
