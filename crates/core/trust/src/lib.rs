@@ -11,6 +11,12 @@ pub mod build;
 pub mod certificate;
 pub mod lint;
 pub mod profile;
+mod signature;
+pub mod verdict;
 
 pub use algorithm::{Generation, KeyAlgorithm};
 pub use profile::Profile;
+pub use signature::{RustCrypto, Verify};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Checking signatures with OpenSSL.
 
-use gridlatch_trust::KeyAlgorithm;
+use gridlatch_trust::{KeyAlgorithm, Verify};
 use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::sign::Verifier;
@@ -33,3 +33,10 @@ pub fn verify(
 /// OpenSSL as the verifier of `gridlatch_trust::verdict`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OpensslVerifier;
+
+impl Verify for OpensslVerifier {
+    fn verify(&self, algorithm: KeyAlgorithm, spki: &[u8], message: &[u8], signature: &[u8]) -> Option<bool> {
+        // An unreadable key cannot have signed anything.
+        Some(verify(algorithm, spki, message, signature).unwrap_or(false))
+    }
+}

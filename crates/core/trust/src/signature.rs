@@ -1,0 +1,64 @@
+//! Checking signatures without OpenSSL.
+
+use der::{Decode as _, Reader as _, SliceReader};
+use p256::ecdsa::signature::Verifier as _;
+use x509_cert::spki::SubjectPublicKeyInfoRef;
+
+use crate::KeyAlgorithm;
+
+/// Something that checks signatures.
+pub trait Verify {
+    /// Whether `signature` over `message` was made by the key `spki` (DER SubjectPublicKeyInfo) with the
+    /// digest that belongs to `algorithm`; `None` if this verifier does not know the algorithm.
+    fn verify(&self, algorithm: KeyAlgorithm, spki: &[u8], message: &[u8], signature: &[u8]) -> Option<bool>;
+}
+
+/// P-256 and P-521 in Rust. Ed448 takes OpenSSL: `gridlatch_keys::OpensslVerifier`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RustCrypto;
+
+impl Verify for RustCrypto {
+    fn verify(&self, algorithm: KeyAlgorithm, spki: &[u8], message: &[u8], signature: &[u8]) -> Option<bool> {
+        match algorithm {
+            KeyAlgorithm::P256 => Some(p256_verifies(spki, message, signature).is_some()),
+            KeyAlgorithm::P521 => Some(p521_verifies(spki, message, signature).is_some()),
+            KeyAlgorithm::Ed448 => None,
+        }
+    }
+}
+
+fn p256_verifies(spki: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
+    let spki = SubjectPublicKeyInfoRef::from_der(spki).ok()?;
+    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(spki.subject_public_key.raw_bytes()).ok()?;
+    let signature = p256::ecdsa::Signature::from_slice(&fixed::<32>(signature)?).ok()?;
+    key.verify(message, &signature).ok()
+}
+
+fn p521_verifies(spki: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
+    let spki = SubjectPublicKeyInfoRef::from_der(spki).ok()?;
+    let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(spki.subject_public_key.raw_bytes()).ok()?;
+    let signature = p521::ecdsa::Signature::from_slice(&fixed::<66>(signature)?).ok()?;
+    key.verify(message, &signature).ok()
+}
+
+/// From the DER of an `ECDSA-Sig-Value` to r and s at their full width.
+fn fixed<const N: usize>(signature: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = SliceReader::new(signature).ok()?;
+    let (r, s) = reader
+        .sequence(|inner| {
+            let r: der::asn1::UintRef<'_> = inner.decode()?;
+            let s: der::asn1::UintRef<'_> = inner.decode()?;
+            Ok((r, s))
+        })
+        .ok()?;
+    if !reader.is_finished() {
+        return None;
+    }
+    let mut fixed = Vec::with_capacity(2 * N);
+    for number in [r, s] {
+        let octets = number.as_bytes();
+        fixed.extend(std::iter::repeat_n(0, N.checked_sub(octets.len())?));
+        fixed.extend(octets);
+    }
+    Some(fixed)
+}
