@@ -13,7 +13,10 @@
       const at = new Date(element.dateTime);
       if (Number.isNaN(at.getTime())) continue;
       const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
-      element.textContent = element.dataset.style === "dt" ? `${day} ${clock.format(at)}` : clock.format(at);
+      const time = clock.format(at);
+      const style = element.dataset.style;
+      const shown = style === "dm" || style === "hm" ? time.slice(0, 5) : time;
+      element.textContent = style === "dt" || style === "dm" ? `${day} ${shown}` : shown;
     }
   }
 

@@ -108,7 +108,16 @@ pub(crate) fn arrow(direction: Direction) -> Markup {
 
 /// Money with its currency; amounts with more than four decimals are shown to four.
 pub(crate) fn money(amount: Decimal, currency: &str) -> Markup {
-    let digits = amount.normalize().scale().clamp(2, 4);
+    money_to(amount, currency, scale(amount))
+}
+
+/// How many decimals an amount is shown with.
+pub(crate) fn scale(amount: Decimal) -> u32 {
+    amount.normalize().scale().clamp(2, 4)
+}
+
+/// Money with as many decimals as the rest of its column.
+pub(crate) fn money_to(amount: Decimal, currency: &str, digits: u32) -> Markup {
     let mut amount = amount.round_dp(digits);
     amount.rescale(digits);
     let text = amount.to_string();
@@ -122,6 +131,24 @@ pub(crate) fn money(amount: Decimal, currency: &str) -> Markup {
 /// A moment as `<time>`: UTC text for readers without script, made local by the script; UTC in the title.
 pub(crate) fn moment(at: Timestamp) -> Markup {
     stamp(at, "dt", &utc(at, true))
+}
+
+/// A moment to the minute, for dense lists.
+pub(crate) fn minute(at: Timestamp) -> Markup {
+    stamp(
+        at,
+        "dm",
+        utc(at, true).rsplit_once(':').map_or("", |(head, _)| head),
+    )
+}
+
+/// The time of day to the minute.
+pub(crate) fn hour(at: Timestamp) -> Markup {
+    stamp(
+        at,
+        "hm",
+        utc(at, false).rsplit_once(':').map_or("", |(head, _)| head),
+    )
 }
 
 /// The time of day alone, for dense lists of recent things.
@@ -195,6 +222,21 @@ pub(crate) fn connector(status: &str) -> Markup {
         _ => Light::Off,
     };
     light(kind, status)
+}
+
+/// Why a session ended (OCPP 2.0.1 ReasonEnumType), in words an operator uses.
+pub(crate) fn stop_reason(reason: &str) -> &str {
+    match reason {
+        "StoppedByEV" => "the vehicle ended it",
+        "EVDisconnected" => "unplugged",
+        "Remote" => "stopped by the platform",
+        "Local" => "stopped at the station",
+        "DeAuthorized" => "authorisation withdrawn",
+        "EmergencyStop" => "emergency stop",
+        "ImmediateReset" => "station reset",
+        "PowerLoss" => "power loss",
+        other => other,
+    }
 }
 
 /// What a session does, in words an operator uses.

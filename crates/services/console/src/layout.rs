@@ -116,7 +116,7 @@ pub(crate) fn events(events: &[Event], style: EventStyle) -> Markup {
                                         (station) @if let Some(evse) = event.evse { " \u{b7} EVSE " (evse) }
                                     }
                                 }
-                                span.source { (event.source) }
+                                @if style == EventStyle::Full { span.source { (event.source) } }
                             }
                             div.message { (event.message) }
                             @if style == EventStyle::Full && !event.fields.is_empty() {

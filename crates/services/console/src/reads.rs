@@ -79,7 +79,12 @@ pub(crate) async fn station(store: &Store, id: &StationId) -> Result<Option<Stat
             .fields
             .iter()
             .take(12)
-            .map(|(name, value)| (name.replace('_', " "), crate::layout::plain(value)))
+            .map(|(name, value)| {
+                (
+                    name.replace('_', " ").replace("tls", "TLS"),
+                    crate::layout::plain(value),
+                )
+            })
             .collect();
     }
     Ok(Some(station))
@@ -117,6 +122,12 @@ pub(crate) async fn session(
         if !full {
             break;
         }
+    }
+    // The last event of a session often tells no state of charge any more; the last one told stands.
+    if let Some(now) = &mut session.now
+        && now.soc.is_none()
+    {
+        now.soc = samples.iter().rev().find_map(|sample| sample.soc);
     }
     let query = EventQuery {
         station: Some(station.clone()),

@@ -120,7 +120,7 @@ async fn a_finished_session_shows_its_bill_and_readings() {
         "21.640",
         "4.180",
         "1\u{202f}021.640",
-        "StoppedByEV",
+        "the vehicle ended it",
     ] {
         assert!(html.contains(expected), "missing {expected}");
     }

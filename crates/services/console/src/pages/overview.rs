@@ -5,8 +5,8 @@ use maud::{Markup, html};
 
 use super::Regions;
 use crate::format::{
-    Direction, arrow, clock, connector, duration, flow, kw, kwh, light, moment, money, quantity,
-    session_href, session_state, station_href,
+    Direction, arrow, clock, connector, duration, flow, hour, kw, kwh, light, minute, money, quantity,
+    session_href, session_state, station_href, stop_reason,
 };
 use crate::layout::{EventStyle, Frame, Nav, empty, events, page, region, stat};
 use crate::model::{Light, Overview, Session, Station};
@@ -56,7 +56,7 @@ fn figures(overview: &Overview) -> Markup {
         .iter()
         .filter(|e| e.severity >= Severity::Error)
         .count();
-    let since = html! { "since " (clock(overview.today.since)) };
+    let since = html! { "since " (hour(overview.today.since)) };
     html! {
         dl.stats {
             (stat(
@@ -71,20 +71,20 @@ fn figures(overview: &Overview) -> Markup {
             ))
             (stat("Sessions running", &html! { (running) }, &html! {}))
             (stat(
-                "Power into vehicles",
+                "Power in now",
                 &html! { span class={ "flow " (if into.0 > 0.0 { "into" } else { "idle" }) } { (kw(into)) } },
                 &html! {},
             ))
             (stat(
-                "Power back to the grid",
+                "Power back now",
                 &html! { span class={ "flow " (if back.0 < 0.0 { "back" } else { "idle" }) } { (kw(back.abs())) } },
                 &html! {},
             ))
             (stat("Energy in today", &kwh(overview.today.imported), &since))
             (stat("Energy back today", &kwh(overview.today.exported), &since))
             (stat(
-                "Latest events",
-                &html! { (urgent) span.of { " urgent" } },
+                "Urgent events",
+                &html! { (urgent) span.of { " of the latest " (overview.events.len()) } },
                 &if urgent == 0 { light(Light::Good, "nothing urgent") } else { html! { a href="/events?severity=error" { (light(Light::Bad, "look at them")) } } },
             ))
         }
@@ -143,14 +143,14 @@ fn stations(stations: &[Station]) -> Markup {
             } @else {
                 div.scroll {
                     table {
-                        thead { tr { th { "Station" } th { "Connection" } th { "Connectors" } th.num { "Last heard" } } }
+                        thead { tr { th { "Station" } th { "Connection" } th { "Connectors" } th.num.opt { "Last heard" } } }
                         tbody {
                             @for station in stations {
                                 tr data-key=(station.id) {
                                     td { a.strong href=(station_href(&station.id)) { (station.id) } }
                                     td { (connection(station)) }
                                     td { (connectors(station)) }
-                                    td.num { @if let Some(at) = station.last_seen { (clock(at)) } @else { "never" } }
+                                    td.num.opt { @if let Some(at) = station.last_seen { (clock(at)) } @else { "never" } }
                                 }
                             }
                         }
@@ -204,16 +204,21 @@ pub(crate) fn session_table(sessions: &[Session]) -> Markup {
         div.scroll {
             table {
                 thead { tr {
-                    th { "Started" } th { "Where" } th { "State" } th.num { "Took" } th.num { "In" } th.num { "Back" } th.num { "Bill" }
+                    th { "Started" } th.opt { "Where" } th.opt { "State" } th.num.opt { "Took" } th.num { "In" } th.num { "Back" } th.num { "Bill" }
                 } }
                 tbody {
                     @for session in sessions {
                         @let (into, back) = session.energy();
                         tr data-key=(session.transaction) {
-                            td { a.strong href=(session_href(session)) { (moment(session.started)) } }
-                            td { (session.station) " \u{b7} " (session.evse) }
-                            td { (session_state(session)) @if let Some(reason) = &session.stop_reason { span.dim { " " (reason) } } }
-                            td.num { @if let Some(ended) = session.ended { (duration(session.started, ended)) } @else { "running" } }
+                            td { a.strong href=(session_href(session)) { (minute(session.started)) } }
+                            td.opt { (session.station) " \u{b7} " (session.evse) }
+                            td.opt {
+                                @match &session.stop_reason {
+                                    Some(reason) if !session.running() => span.dim { (stop_reason(reason)) },
+                                    _ => (session_state(session)),
+                                }
+                            }
+                            td.num.opt { @if let Some(ended) = session.ended { (duration(session.started, ended)) } @else { "running" } }
                             td.num { (kwh(into)) }
                             td.num { @if back.0 > 0 { span.flow.back { (arrow(Direction::Back)) (kwh(back)) } } @else { (kwh(back)) } }
                             td.num.strong { @if let Some((total, currency)) = &session.total { (money(*total, currency)) } @else { span.dim { "\u{2013}" } } }

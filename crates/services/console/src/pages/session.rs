@@ -8,8 +8,8 @@ use rust_decimal::Decimal;
 use super::Regions;
 use super::station::{Notice, banner, setpoint_form};
 use crate::format::{
-    Direction, clock, duration, encode, flow, kw, kwh, moment, money, number, quantity, session_state,
-    station_href,
+    Direction, clock, duration, encode, flow, kw, kwh, moment, money, money_to, number, quantity, scale,
+    session_state, station_href, stop_reason,
 };
 use crate::layout::{EventStyle, Frame, Nav, events, page, region, stat};
 use crate::model::{Bill, Evse, Session, SessionDetail};
@@ -76,7 +76,7 @@ fn head(session: &Session) -> Markup {
             span.dim { "started " (moment(session.started)) }
             @if let Some(ended) = session.ended {
                 span.dim { "ended " (moment(ended)) }
-                @if let Some(reason) = &session.stop_reason { span.dim { "because of " (reason) } }
+                @if let Some(reason) = &session.stop_reason { span.dim { (stop_reason(reason)) } }
             }
         }
     }
@@ -164,6 +164,7 @@ fn bill_table(bill: &Bill) -> Markup {
             h2 #h-bill { "Bill" }
             a href=(bill.cdr_href) { "OCPI CDR (JSON)" }
         }
+        @let digits = bill.lines.iter().map(|line| scale(line.amount)).max().unwrap_or(2);
         div.scroll {
             table.bill #bill {
                 thead { tr { th { "For" } th.num { "Quantity" } th.num { "Price" } th.num { "Amount" } } }
@@ -173,13 +174,13 @@ fn bill_table(bill: &Bill) -> Markup {
                             td { (line.what) @if let Some(from) = line.from { span.dim { " from " (clock(from)) } } }
                             td.num { @if !line.quantity.is_empty() { (quantity(&line.quantity, &line.unit)) } }
                             td.num { @if let Some(price) = line.price { (money(price, &bill.currency)) } }
-                            td.num { (money(line.amount, &bill.currency)) }
+                            td.num { (money_to(line.amount, &bill.currency, digits)) }
                         }
                     }
                 }
                 tfoot {
-                    (sum("Total without taxes", bill.net, bill))
-                    @for (name, amount) in &bill.taxes { (sum(name, *amount, bill)) }
+                    (sum("Total without taxes", bill.net, bill, digits))
+                    @for (name, amount) in &bill.taxes { (sum(name, *amount, bill, digits)) }
                     tr.total {
                         th scope="row" colspan="3" { @if bill.total.is_sign_negative() { "Total, to be paid out" } @else { "Total" } }
                         td.num { (money(bill.total, &bill.currency)) }
@@ -191,8 +192,8 @@ fn bill_table(bill: &Bill) -> Markup {
     }
 }
 
-fn sum(name: &str, amount: Decimal, bill: &Bill) -> Markup {
-    html! { tr { th scope="row" colspan="3" { (name) } td.num { (money(amount, &bill.currency)) } } }
+fn sum(name: &str, amount: Decimal, bill: &Bill, digits: u32) -> Markup {
+    html! { tr { th scope="row" colspan="3" { (name) } td.num { (money_to(amount, &bill.currency, digits)) } } }
 }
 
 /// The registers the bill rests on.
@@ -206,7 +207,7 @@ fn readings(session: &Session) -> Markup {
                 div.banner.bad { p { strong { "A register went down during this session." } " No meter does that: check the meter before this bill is sent." } }
             }
             div.scroll {
-                table {
+                table.readings {
                     thead { tr { th { "Register" } th.num { "At start" } th.num { @if session.running() { "Latest" } @else { "At end" } } th.num { "Difference" } } }
                     tbody {
                         (reading("Import (into the vehicle)", r.first_imported, r.last_imported))

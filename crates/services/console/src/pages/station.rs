@@ -120,7 +120,7 @@ fn evse_card(evse: &Evse) -> Markup {
             @if let Some(session) = &evse.running {
                 @let (into, back) = session.energy();
                 dl.stats.tight {
-                    div.stat { dt { "Session" } dd { (session_state(session)) " " a href=(session_href(session)) { "open" } } }
+                    div.stat { dt { "Session" } dd { (session_state(session)) div.note { a href=(session_href(session)) { "Open session" } } } }
                     div.stat { dt { "Power" } dd { @if let Some(power) = session.power() { (flow(power)) } @else { "\u{2013}" } } }
                     div.stat { dt { "Set-point" } dd { @if let Some(power) = session.now.as_ref().and_then(|n| n.setpoint) { (kw(power)) } @else { span.dim { "none" } } } }
                     div.stat { dt { "In" } dd { (kwh(into)) } }

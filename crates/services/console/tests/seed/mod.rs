@@ -355,17 +355,17 @@ impl World {
             "GL-DC-1",
             "live-1",
             MilliWattHours(1_206_400_000),
-            MilliWattHours(88_460_000),
+            MilliWattHours(88_600_000),
         )
         .await;
-        self.bill("GL-DC-1", "live-1", 2_012, 340, gridlatch_host::now())
+        self.bill("GL-DC-1", "live-1", 2_012, 480, gridlatch_host::now())
             .await;
         self.hub.emit(
             Event::new(
                 gridlatch_host::now(),
                 platform::BILL_ISSUED,
                 "platform",
-                "live-1 is billed: 0.82 EUR.",
+                "live-1 is billed: 0.77 EUR.",
             )
             .station(&station("GL-DC-1"))
             .transaction(&transaction("live-1")),
