@@ -180,6 +180,12 @@ impl SeccSession {
         }
     }
 
+    /// Whether the vehicle waits for an external identification.
+    #[must_use]
+    pub fn awaits_identification(&self) -> bool {
+        self.policy.authority == policy::Authority::Asked && !self.policy.by_contract
+    }
+
     /// The platform's verdict on the identification of this session.
     pub fn authorized(&mut self, verdict: Verdict) {
         self.policy.authorized(verdict);

@@ -20,6 +20,16 @@ pub struct Port {
     slot: Arc<Semaphore>,
 }
 
+/// The one connection an EVSE may have, over however many ports.
+#[derive(Debug, Clone)]
+pub struct Slot(Arc<Semaphore>);
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
 /// What came in.
 #[derive(Debug)]
 pub enum Arrival {
@@ -48,8 +58,9 @@ pub struct Admitted {
 pub struct Place(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 impl Port {
-    /// Opens a port on `address` (port 0: any). Must be called inside a tokio runtime.
-    pub fn bind(address: SocketAddrV6) -> io::Result<Self> {
+    /// Opens a port on `address` (port 0: any). Must be called inside a tokio runtime. Ports that share
+    /// a `slot` admit one connection together.
+    pub fn bind(address: SocketAddrV6, slot: &Slot) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_only_v6(true)?;
         socket.set_reuse_address(true)?;
@@ -61,7 +72,7 @@ impl Port {
         Ok(Self {
             listener,
             local,
-            slot: Arc::new(Semaphore::new(1)),
+            slot: Arc::clone(&slot.0),
         })
     }
 
@@ -107,7 +118,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_second_connection_is_refused_and_the_first_is_untouched() {
-        let port = Port::bind(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0, 0, 0)).unwrap();
+        let port = Port::bind(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0, 0, 0), &Slot::default()).unwrap();
         let first = TcpStream::connect(port.local()).await.unwrap();
         let Arrival::Admitted(admitted) = port.accept().await.unwrap() else {
             panic!("refused the first")

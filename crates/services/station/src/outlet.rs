@@ -1,0 +1,445 @@
+//! One outlet: the cable, matching, the V2G session, power, and the transaction, in one loop.
+
+mod act;
+mod session;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gridlatch_host::Shutdown;
+use gridlatch_interlock::{Condition, Conditions};
+use gridlatch_link::cable::{Outlet, PilotState, StationEnd, ToStation, ToVehicle};
+use gridlatch_session::secc::slac::{MatchEntropy, MatchEvent, Matcher};
+use gridlatch_session::secc::{Clock, ContractCheck, Kind};
+use gridlatch_vocab::catalogue::{cable as codes, power as power_codes};
+use gridlatch_vocab::{Percent, Personal, TransactionId, Watts};
+use tokio::sync::{mpsc, oneshot};
+
+use self::session::{Heard, Session};
+use crate::backend::{MeterReading, StopReason, ToPlatform};
+use crate::config::{EimPolicy, EvseConfig, StationConfig};
+use crate::connection::Connection;
+use crate::power::{Change, Power};
+use crate::report::Reporter;
+use crate::station::{Running, status};
+use crate::transaction::{Outbox, Transaction};
+
+/// How often the permit is renewed while power is on; well within its life of 100 ms.
+const RENEW: Duration = Duration::from_millis(40);
+
+/// How often the vehicle is told of a changed output, at most.
+const OUTPUT_EVERY: Duration = Duration::from_millis(10);
+
+/// Mean attenuation the modem of a simulated outlet measures on its own cable, in dB.
+const ATTENUATION: u8 = 12;
+
+/// What the platform may ask of an outlet.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Start {
+        remote_start_id: i32,
+        token: Personal<String>,
+        kind: String,
+        accepted: oneshot::Sender<Result<Option<TransactionId>, String>>,
+    },
+    Stop {
+        transaction: TransactionId,
+        accepted: oneshot::Sender<bool>,
+    },
+    Setpoint {
+        setpoint: Option<Watts>,
+        accepted: oneshot::Sender<Result<(), String>>,
+    },
+    Reset,
+}
+
+/// What an outlet shares with the rest of the station.
+pub(crate) struct Shared {
+    pub(crate) power: Power,
+    pub(crate) report: Reporter,
+    pub(crate) outbox: Outbox,
+    pub(crate) running: Running,
+    pub(crate) reachable: Arc<AtomicBool>,
+    /// TLS is required and not available.
+    pub(crate) inoperative: bool,
+}
+
+/// A start that waits for a vehicle to identify itself.
+#[derive(Debug)]
+struct RemoteStart {
+    id: i32,
+    token: Personal<String>,
+    kind: String,
+}
+
+/// The outlet's task.
+pub(crate) struct OutletTask {
+    config: EvseConfig,
+    eim: EimPolicy,
+    plaintext_allowed: bool,
+    sample_interval: Duration,
+    contracts: Option<Arc<dyn ContractCheck>>,
+    outlet: Option<Outlet>,
+    connections: mpsc::Receiver<Connection>,
+    commands: mpsc::Receiver<Command>,
+    shared: Shared,
+    cable: Option<StationEnd>,
+    pilot: PilotState,
+    matcher: Option<Matcher>,
+    matched: bool,
+    session: Option<Session>,
+    transaction: Option<Transaction>,
+    remote: Option<RemoteStart>,
+    setpoint: Option<Watts>,
+    soc: Option<Percent>,
+    /// The session asks for power.
+    wants_power: bool,
+    stop: Option<StopReason>,
+    told: Option<(Duration, f64, f64, bool)>,
+    occupied: bool,
+}
+
+impl OutletTask {
+    pub(crate) fn new(
+        station: &StationConfig,
+        config: EvseConfig,
+        outlet: Option<Outlet>,
+        connections: mpsc::Receiver<Connection>,
+        commands: mpsc::Receiver<Command>,
+        shared: Shared,
+    ) -> Self {
+        let contracts = station
+            .tls
+            .as_ref()
+            .and_then(|tls| crate::contracts::check(&tls.contract_roots));
+        Self {
+            config,
+            eim: station.eim.clone(),
+            plaintext_allowed: station.allow_plaintext_eim,
+            sample_interval: station.sample_interval,
+            contracts,
+            outlet,
+            connections,
+            commands,
+            shared,
+            cable: None,
+            pilot: PilotState::A,
+            matcher: None,
+            matched: false,
+            session: None,
+            transaction: None,
+            remote: None,
+            setpoint: None,
+            soc: None,
+            wants_power: false,
+            stop: None,
+            told: None,
+            occupied: false,
+        }
+    }
+
+    const fn is_virtual(&self) -> bool {
+        self.outlet.is_none()
+    }
+
+    fn clock(&self) -> Clock {
+        Clock {
+            monotonic: self.shared.power.now(),
+            wall: gridlatch_host::now(),
+        }
+    }
+
+    pub(crate) async fn run(mut self, shutdown: Shutdown) {
+        self.announce(false, true);
+        if self.is_virtual() {
+            self.shared
+                .reachable
+                .store(!self.shared.inoperative, Ordering::Release);
+        }
+        let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
+        let mut armed: Option<Duration> = None;
+        let mut buffer = vec![0; 4096];
+        loop {
+            self.step();
+            let due = self.deadline();
+            if due != armed {
+                armed = due;
+                let now = self.shared.power.now();
+                let wait = due.map_or(Duration::from_secs(3600), |due| due.saturating_sub(now));
+                timer.as_mut().reset(tokio::time::Instant::now() + wait);
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                heard = session::hear(&mut self.session, &mut buffer) => match heard {
+                    Heard::Bytes(read) => self.received(&buffer, read),
+                    Heard::Verdict(verdict) => self.verdict(verdict),
+                },
+                Some(connection) = self.connections.recv() => self.connected(connection),
+                message = recv(&mut self.cable) => self.cable_message(message),
+                Some(end) = plugged(&mut self.outlet), if self.cable.is_none() => self.plugged(end),
+                Some(command) = self.commands.recv() => self.command(command),
+                () = &mut timer, if armed.is_some() => { armed = None; self.timer() }
+            }
+            self.flush().await;
+        }
+        self.end_session(StopReason::Other);
+        self.release_power();
+    }
+
+    /// When something has to happen without anybody asking.
+    fn deadline(&self) -> Option<Duration> {
+        let now = self.shared.power.now();
+        let session = self.session.as_ref().and_then(Session::deadline);
+        let renew = (self.wants_power || self.shared.power.lock().model.is_closed()).then(|| now + RENEW);
+        // A permit needs renewing at a steady pace, not later because other things happen.
+        let renew = renew.map(|at| at.min(self.told.map_or(at, |(told, ..)| (told + RENEW).max(now))));
+        let matcher = self.matcher.as_ref().and_then(Matcher::deadline);
+        let sample = self.transaction.as_ref().map(Transaction::due);
+        [session, renew, matcher, sample].into_iter().flatten().min()
+    }
+
+    fn timer(&mut self) {
+        let clock = self.clock();
+        if let Some(matcher) = &mut self.matcher {
+            matcher.tick(clock.monotonic);
+        }
+        self.tick_session(clock);
+    }
+
+    /// Everything that follows from the present state: renewal, what the contactor did, samples, the
+    /// vehicle's view of the output.
+    fn step(&mut self) {
+        let conditions = self.conditions();
+        let now = self.shared.power.now();
+        let changes = {
+            let mut unit = self.shared.power.lock();
+            unit.model.advance(now);
+            unit.renew(now, conditions);
+            unit.changes()
+        };
+        for change in changes {
+            match change {
+                Change::Closed => self
+                    .shared
+                    .report
+                    .say(power_codes::CONTACTOR_CLOSED, "the contactor closed"),
+                Change::Opened(reason) => self.opened(reason),
+            }
+        }
+        self.matching();
+        self.sample(now);
+        self.tell_vehicle(now);
+    }
+
+    fn opened(&mut self, reason: gridlatch_interlock::OpenReason) {
+        use gridlatch_interlock::OpenReason as R;
+        let code = match reason {
+            R::NotRequested => power_codes::CONTACTOR_OPENED,
+            R::Missing(_) => power_codes::PERMIT_REVOKED,
+            R::Silence => power_codes::PERMIT_LAPSED,
+        };
+        self.shared
+            .report
+            .say(code, format!("the contactor opened: {reason}"));
+        self.wants_power = false;
+    }
+
+    fn conditions(&self) -> Conditions {
+        let authorised = self.session.as_ref().is_some_and(Session::is_authorised);
+        let secure = self.session.as_ref().is_some_and(|session| session.tls) || self.plaintext_allowed;
+        let pilot = if self.is_virtual() {
+            self.wants_power
+        } else {
+            self.pilot.wants_energy()
+        };
+        Conditions::NONE
+            .with(Condition::Matched, self.is_virtual() || self.matched)
+            .with(Condition::Transport, self.session.is_some() && secure)
+            .with(Condition::Authorised, authorised)
+            .with(
+                Condition::WithinLimits,
+                self.shared.power.lock().model.within_limits(),
+            )
+            .with(Condition::PilotAsks, pilot)
+    }
+
+    fn release_power(&mut self) {
+        self.wants_power = false;
+        let now = self.shared.power.now();
+        self.shared.power.lock().release(now);
+    }
+
+    fn meter(&self) -> MeterReading {
+        let now = self.shared.power.now();
+        let mut unit = self.shared.power.lock();
+        unit.model.advance(now);
+        let (imported, exported) = unit.model.registers();
+        MeterReading {
+            at: gridlatch_host::now(),
+            imported,
+            exported,
+            power: unit.model.power(),
+            voltage: unit.model.voltage(),
+            current: unit.model.current(),
+            soc: self.soc,
+            setpoint: self.setpoint,
+        }
+    }
+
+    fn announce(&mut self, occupied: bool, force: bool) {
+        if self.occupied == occupied && !force {
+            return;
+        }
+        self.occupied = occupied;
+        self.shared.outbox.send(ToPlatform::Status {
+            at: gridlatch_host::now(),
+            evse: self.config.evse,
+            connector: self.config.connector,
+            status: status(self.shared.inoperative, occupied),
+        });
+    }
+
+    fn plugged(&mut self, end: StationEnd) {
+        if self.shared.inoperative {
+            // The pilot stays "not ready"; the vehicle sees why nothing happens.
+            let _ = end.send(ToVehicle::Pwm { duty_percent: 100.0 });
+        } else {
+            // 5 % demands high-level communication (IEC 61851-1 annex A).
+            let _ = end.send(ToVehicle::Pwm { duty_percent: 5.0 });
+        }
+        self.cable = Some(end);
+        self.pilot = PilotState::B;
+        self.matched = false;
+        let mut entropy = MatchEntropy {
+            nmk: [0; 16],
+            nid: [0; 7],
+        };
+        let mut mac = [0; 6];
+        if fill(&mut entropy.nmk) && fill(&mut entropy.nid) && fill(&mut mac) && !self.shared.inoperative {
+            // Locally administered, unicast.
+            mac[0] = (mac[0] & 0xFC) | 0x02;
+            self.matcher = Some(Matcher::new(mac, &self.config.evse_id, entropy, ATTENUATION));
+        }
+        self.shared
+            .report
+            .say(codes::PLUGGED_IN, "a vehicle was plugged in");
+        self.announce(true, false);
+    }
+
+    fn unplugged(&mut self) {
+        self.cable = None;
+        self.pilot = PilotState::A;
+        self.matcher = None;
+        self.matched = false;
+        self.told = None;
+        self.shared.reachable.store(self.is_virtual(), Ordering::Release);
+        self.release_power();
+        self.end_session(StopReason::EvDisconnected);
+        self.shared.power.lock().model.unplugged();
+        self.soc = None;
+        self.shared
+            .report
+            .say(codes::UNPLUGGED, "the vehicle was unplugged");
+        self.announce(false, false);
+    }
+
+    fn cable_message(&mut self, message: Option<ToStation>) {
+        let Some(message) = message else {
+            return self.unplugged();
+        };
+        match message {
+            ToStation::Pilot(state) => {
+                self.pilot = state;
+                if state == PilotState::A {
+                    self.unplugged();
+                }
+            }
+            ToStation::Frame(frame) => {
+                let now = self.shared.power.now();
+                if let Some(matcher) = &mut self.matcher {
+                    matcher.frame(now, &frame);
+                }
+            }
+            ToStation::Draw { watts } => self.shared.power.lock().model.draw(watts),
+            ToStation::Battery { volts, soc } => {
+                self.shared.power.lock().model.battery(volts);
+                if (0.0..=100.0).contains(&soc) {
+                    self.soc = Some(Percent(soc));
+                }
+            }
+        }
+    }
+
+    fn matching(&mut self) {
+        let Some(matcher) = &mut self.matcher else { return };
+        while let Some(frame) = matcher.transmit() {
+            if let Some(cable) = &self.cable {
+                let _ = cable.send(ToVehicle::Frame(frame));
+            }
+        }
+        while let Some(event) = matcher.poll() {
+            match event {
+                MatchEvent::Started | MatchEvent::Measured { .. } => {}
+                MatchEvent::Matched { .. } => {
+                    self.matched = true;
+                    self.shared.reachable.store(true, Ordering::Release);
+                    self.shared
+                        .report
+                        .say(codes::SLAC_MATCHED, "the vehicle is on this cable");
+                }
+                MatchEvent::Failed { code, message } => self.shared.report.say(code, message),
+            }
+        }
+    }
+
+    /// Tells the vehicle what the outlet delivers when that changed, not more often than it matters.
+    fn tell_vehicle(&mut self, now: Duration) {
+        let (volts, amps, closed) = {
+            let unit = self.shared.power.lock();
+            (
+                unit.model.voltage().0,
+                unit.model.current().0,
+                unit.model.is_closed(),
+            )
+        };
+        let due = match self.told {
+            None => true,
+            Some((_, _, _, was)) if was != closed => true,
+            Some((at, v, a, _)) => {
+                now.saturating_sub(at) >= OUTPUT_EVERY
+                    && ((v - volts).abs() > 0.05 || (a - amps).abs() > 0.05)
+            }
+        };
+        if !due {
+            return;
+        }
+        self.told = Some((now, volts, amps, closed));
+        if let Some(cable) = &self.cable {
+            let _ = cable.send(ToVehicle::Output { volts, amps, closed });
+        }
+    }
+
+    const fn is_bidirectional(&self) -> bool {
+        matches!(self.config.kind, Kind::Dc { bidirectional: true })
+    }
+}
+
+/// Fills from the system's source of randomness; `false` when there is none, which stops the caller.
+fn fill(bytes: &mut [u8]) -> bool {
+    getrandom::fill(bytes).is_ok()
+}
+
+async fn recv(cable: &mut Option<StationEnd>) -> Option<ToStation> {
+    match cable {
+        Some(cable) => cable.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn plugged(outlet: &mut Option<Outlet>) -> Option<StationEnd> {
+    match outlet {
+        Some(outlet) => outlet.plugged().await,
+        None => std::future::pending().await,
+    }
+}
