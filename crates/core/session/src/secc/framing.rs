@@ -50,6 +50,8 @@ impl Framing {
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), FramingError> {
         if self.buffer.len() + bytes.len() > 2 * (LARGE + HEADER) {
             // Look at the header first: an oversized message is the better explanation.
+            let missing = HEADER.saturating_sub(self.buffer.len()).min(bytes.len());
+            self.buffer.extend_from_slice(&bytes[..missing]);
             self.announced()?;
             return Err(FramingError::Pipelined);
         }

@@ -322,7 +322,7 @@ fn an_offer_without_a_common_protocol_is_answered_and_closed() {
 fn a_silent_peer_is_closed_by_the_setup_timer() {
     let mut car = Car::new(dc());
     let due = car.session.deadline().unwrap();
-    assert!(due <= std::time::Duration::from_secs(20), "{due:?}");
+    assert!(due <= Duration::from_secs(20), "{due:?}");
     let clock = Clock {
         monotonic: due,
         wall: gridlatch_vocab::Timestamp::from_unix_millis(0),
