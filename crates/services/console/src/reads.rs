@@ -15,7 +15,7 @@ use crate::plot;
 /// The most running sessions one page shows.
 const RUNNING: u32 = 200;
 /// Events beside other things.
-pub(crate) const EVENTS: usize = 40;
+pub(crate) const EVENTS: usize = 25;
 /// Events on the page of a session.
 pub(crate) const SESSION_EVENTS: usize = 200;
 /// Samples read at once, and how often at most: a session longer than that shows its beginning until the live

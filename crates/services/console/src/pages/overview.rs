@@ -192,19 +192,21 @@ fn finished(sessions: &[Session]) -> Markup {
             @if sessions.is_empty() {
                 (empty("No session has ended yet.", "A whole one, from plug to bill:", Some("gridlatch ev charge")))
             } @else {
-                (session_table(sessions))
+                (session_table(sessions, false))
             }
         }
     }
 }
 
 /// Sessions as a table; also the body of the sessions page.
-pub(crate) fn session_table(sessions: &[Session]) -> Markup {
+///
+/// `states`: with a column for how each stands or ended; the overview has no room for it.
+pub(crate) fn session_table(sessions: &[Session], states: bool) -> Markup {
     html! {
         div.scroll {
             table {
                 thead { tr {
-                    th { "Started" } th.opt { "Where" } th.opt { "State" } th.num.opt { "Took" } th.num { "In" } th.num { "Back" } th.num { "Bill" }
+                    th { "Started" } th.opt { "Where" } @if states { th.opt { "State" } } th.num.opt { "Took" } th.num { "In" } th.num { "Back" } th.num { "Bill" }
                 } }
                 tbody {
                     @for session in sessions {
@@ -212,12 +214,12 @@ pub(crate) fn session_table(sessions: &[Session]) -> Markup {
                         tr data-key=(session.transaction) {
                             td { a.strong href=(session_href(session)) { (minute(session.started)) } }
                             td.opt { (session.station) " \u{b7} " (session.evse) }
-                            td.opt {
+                            @if states { td.opt {
                                 @match &session.stop_reason {
                                     Some(reason) if !session.running() => span.dim { (stop_reason(reason)) },
                                     _ => (session_state(session)),
                                 }
-                            }
+                            } }
                             td.num.opt { @if let Some(ended) = session.ended { (duration(session.started, ended)) } @else { "running" } }
                             td.num { (kwh(into)) }
                             td.num { @if back.0 > 0 { span.flow.back { (arrow(Direction::Back)) (kwh(back)) } } @else { (kwh(back)) } }

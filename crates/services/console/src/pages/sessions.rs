@@ -20,7 +20,7 @@ pub(crate) fn render(sessions: &[Session], first: bool, next: Option<i64>) -> Ma
             } @else if sessions.is_empty() {
                 (empty("There is nothing on this page.", "The list ends before it.", None))
             } @else {
-                (session_table(sessions))
+                (session_table(sessions, true))
             }
         }
         (pager("/sessions", "", first, next))
