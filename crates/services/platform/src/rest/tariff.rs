@@ -15,7 +15,8 @@ use super::input::Body;
 use crate::billing::{self, BillError};
 use crate::state::PlatformState;
 
-/// The prices that apply to transactions billed from now on. Decimals are written as text.
+/// The prices that apply to transactions billed from now on. Decimals, exact to their last digit;
+/// text is accepted as well.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Prices {
@@ -23,13 +24,13 @@ pub(crate) struct Prices {
     #[schema(example = "EUR")]
     currency: String,
     /// Per kWh into the vehicle, without tax.
-    #[schema(value_type = String, example = "0.40")]
+    #[schema(value_type = f64, example = 0.40)]
     import_per_kwh: Decimal,
     /// Credit per kWh out of the vehicle, without tax.
-    #[schema(value_type = String, example = "0.25")]
+    #[schema(value_type = f64, example = 0.25)]
     export_credit_per_kwh: Decimal,
     /// Per cent.
-    #[schema(value_type = Option<String>, example = "19")]
+    #[schema(value_type = Option<f64>, example = 19)]
     vat_percent: Option<Decimal>,
 }
 

@@ -1,0 +1,9 @@
+//! The platform as stations, operators and strangers meet it, over real sockets.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod commands;
+mod hostile;
+mod openapi;
+mod rest;
+mod support;
+mod transactions;
