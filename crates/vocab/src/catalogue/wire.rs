@@ -38,4 +38,7 @@ codes! {
     CAPTURE_GAP = "capture.gap", Notice, Network, "The capture lacks bytes of a TCP stream; messages in the gap are lost.",
         causes: ["the capturing host dropped packets", "the capture started in the middle"],
         remedy: "Capture closer to the link or with a larger buffer.";
+    TLS_NOT_READABLE = "capture.tls_not_readable", Notice, Network, "A recorded TLS connection cannot be read on from here.",
+        causes: ["the capture lacks bytes of it", "the peer sent something that is no TLS"],
+        remedy: "Capture closer to the link; look at the bytes if a peer really sent them.";
 }
