@@ -58,14 +58,20 @@ pub fn decode_frame(
     payload_type: u16,
     payload: &[u8],
 ) -> Result<Described, Undecodable> {
-    let mut conversation = Conversation {
-        agreed,
-        ..Conversation::default()
-    };
+    let mut conversation = Conversation::with(agreed);
     conversation.decode_frame(payload_type, payload)
 }
 
 impl Conversation {
+    /// Starts after a handshake that agreed on `agreed`.
+    #[must_use]
+    pub fn with(agreed: Option<Agreed>) -> Self {
+        Self {
+            agreed,
+            ..Self::default()
+        }
+    }
+
     /// The protocol agreed (or, without a handshake in sight, assumed), if any yet.
     #[must_use]
     pub const fn agreed(&self) -> Option<Agreed> {
