@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use gridlatch_vocab::catalogue::wire;
-use gridlatch_watch::capture::{self, Entry, Summary, What};
+use gridlatch_watch::capture::{self, CaptureError, Entry, Summary, What};
 use gridlatch_watch::tls::KeyLog;
 
 use print::Printer;
@@ -137,14 +137,24 @@ fn decode(args: &DecodeArgs, out: impl Write, stderr: &mut dyn Write) -> Result<
     };
     printer.summary(&summary)?;
     printer.flush()?;
-    if let Some(error) = error {
-        return Err(Failure::Input(format!(
-            "{}: {error} ({})",
-            path.display(),
-            wire::CAPTURE_UNREADABLE
-        )));
+    let mut complaint = complaint(&summary, args);
+    match error {
+        // A recorder that was killed leaves half a packet: what came before counts.
+        Some(error @ CaptureError::Truncated { .. }) if summary.packets > 0 => {
+            complaint = Some(match complaint {
+                Some(complaint) => format!("{complaint}; {error}"),
+                None => error.to_string(),
+            });
+        }
+        Some(error) => {
+            return Err(Failure::Input(format!(
+                "{}: {error} ({})",
+                path.display(),
+                wire::CAPTURE_UNREADABLE
+            )));
+        }
+        None => {}
     }
-    let complaint = complaint(&summary, args);
     if let Some(complaint) = &complaint {
         let _ = writeln!(stderr, "gridlatch: {complaint}");
     }

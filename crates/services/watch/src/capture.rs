@@ -61,6 +61,3 @@ pub fn read(
         None => Ok(summary),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,6 +15,3 @@ mod session;
 
 pub use keylog::KeyLog;
 pub use session::{TlsEvent, TlsSession};
-
-#[cfg(test)]
-mod tests;
