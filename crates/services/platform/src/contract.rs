@@ -1,16 +1,35 @@
-//! Judging a contract certificate chain for Authorize.
+//! Judging a contract certificate chain for Authorize (C07): does it lead to a mobility operator we honour,
+//! does it name the contract it is used for, and do the hash data belong to it?
 
 use gridlatch_ocpp::v21::{AuthorizeCertificateStatusEnum, OCSPRequestData};
-use gridlatch_vocab::{Code, Personal, Timestamp, catalogue};
+use gridlatch_trust::KeyAlgorithm;
+use gridlatch_trust::certificate::{emaid_of, from_pem, hash_data, summary};
+use gridlatch_trust::profile::{Kind, Profile};
+use gridlatch_trust::verdict::{self, Accepted, Rejected};
+use gridlatch_vocab::{Code, Emaid, Personal, Timestamp, catalogue};
 
 /// What is said of a contract chain.
 #[derive(Debug)]
 pub(crate) struct Judgement {
     pub(crate) status: AuthorizeCertificateStatusEnum,
+    /// What happened, for the event of a refusal.
     pub(crate) code: Code,
+    /// Without personal data.
     pub(crate) message: String,
 }
 
+impl Judgement {
+    fn new(status: AuthorizeCertificateStatusEnum, code: Code, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+/// Judges the chain a station sent with a contract id. Without a chain nothing is believed: hash data alone
+/// say which certificates somebody looked at, not that they are good.
 pub(crate) fn judge(
     roots: &[Vec<u8>],
     emaid: &Personal<String>,
@@ -18,10 +37,83 @@ pub(crate) fn judge(
     hashes: &[OCSPRequestData],
     now: Timestamp,
 ) -> Judgement {
-    let _ = (roots, emaid, certificate, hashes, now);
-    Judgement {
-        status: AuthorizeCertificateStatusEnum::NoCertificateAvailable,
-        code: catalogue::platform::AUTHORIZATION_REFUSED,
-        message: "no certificate chain".to_owned(),
+    use AuthorizeCertificateStatusEnum as Status;
+    let Some(text) = certificate else {
+        return Judgement::new(
+            Status::NoCertificateAvailable,
+            catalogue::platform::AUTHORIZATION_REFUSED,
+            "the station sent no contract certificate chain",
+        );
+    };
+    let chain = match from_pem(text.as_bytes()) {
+        Ok(chain) if !chain.is_empty() => chain,
+        _ => {
+            return Judgement::new(
+                Status::CertChainError,
+                catalogue::pki::MALFORMED,
+                "the contract certificate chain is not PEM",
+            );
+        }
+    };
+    let accepted = match check(&chain, roots, now) {
+        Ok(accepted) => accepted,
+        Err(rejected) => {
+            let status = match rejected.code {
+                code if code == catalogue::pki::EXPIRED => Status::CertificateExpired,
+                code if code == catalogue::pki::BAD_SIGNATURE => Status::SignatureError,
+                _ => Status::CertChainError,
+            };
+            return Judgement::new(status, rejected.code, rejected.message);
+        }
+    };
+    let mismatch = |message: &str| {
+        Judgement::new(
+            Status::CertChainError,
+            catalogue::platform::CONTRACT_MISMATCH,
+            message,
+        )
+    };
+    let claimed = emaid.reveal().parse::<Emaid>().ok();
+    let named = chain.first().and_then(|leaf| emaid_of(leaf).ok());
+    if claimed.is_none() || claimed.as_ref() != named.as_ref().map(Personal::reveal) {
+        return mismatch("the contract id is not the one in the certificate");
     }
+    if !hashes.iter().all(|hash| belongs(hash, &accepted)) {
+        return mismatch("the hash data belong to other certificates than the chain");
+    }
+    Judgement::new(
+        Status::Accepted,
+        catalogue::platform::AUTHORIZED,
+        "the contract chain is in order",
+    )
+}
+
+/// The profile follows from the key; a P-256 contract may serve ISO 15118-20 vehicles as well.
+fn check(chain: &[Vec<u8>], roots: &[Vec<u8>], now: Timestamp) -> Result<Accepted, Rejected> {
+    let key = chain.first().and_then(|leaf| summary(leaf).ok()?.key);
+    let (first, second) = (
+        Profile::iso2(Kind::ContractLeaf),
+        Profile::iso20(Kind::ContractLeaf),
+    );
+    let (likely, other) = if key == Some(KeyAlgorithm::P256) {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    verdict::check(chain, roots, likely, now)
+        .or_else(|rejected| verdict::check(chain, roots, other, now).map_err(|_| rejected))
+}
+
+/// Whether the hash data name a certificate of the verified path together with its issuer.
+fn belongs(hash: &OCSPRequestData, accepted: &Accepted) -> bool {
+    let issuers = accepted.path.iter().skip(1).chain([&accepted.anchor]);
+    accepted.path.iter().zip(issuers).any(|(certificate, issuer)| {
+        hash_data(certificate, issuer).is_ok_and(|own| {
+            // Serial numbers are hex without leading zeroes by the schema's text, with them in practice.
+            let serial = |text: &str| text.trim_start_matches('0').to_ascii_lowercase();
+            own.issuer_name_hash.eq_ignore_ascii_case(&hash.issuer_name_hash)
+                && own.issuer_key_hash.eq_ignore_ascii_case(&hash.issuer_key_hash)
+                && serial(&own.serial_number) == serial(&hash.serial_number)
+        })
+    })
 }
