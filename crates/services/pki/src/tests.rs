@@ -231,3 +231,131 @@ fn josevs_layout_is_complete() {
     assert_eq!(count(&out.path().join("iso15118_2/certs")), 36);
     assert_eq!(count(&out.path().join("iso15118_2/private_keys")), 21);
 }
+
+/// What each leaf is for, by its label.
+fn profile_of(label: &str) -> gridlatch_trust::Profile {
+    use gridlatch_trust::Profile;
+    use gridlatch_trust::profile::Kind;
+    let kind = [
+        ("secc-", Kind::SeccLeaf),
+        ("provisioning-", Kind::OemProvisioning),
+        ("contract", Kind::ContractLeaf),
+        ("vehicle-", Kind::VehicleLeaf),
+        ("station-", Kind::StationClient),
+        ("platform", Kind::CsmsServer),
+        ("cps", Kind::CpsLeaf),
+    ]
+    .into_iter()
+    .find(|(part, _)| label.contains(part))
+    .unwrap()
+    .1;
+    if label.contains("20") {
+        Profile::iso20(kind)
+    } else {
+        Profile::iso2(kind)
+    }
+}
+
+#[test]
+fn our_verdict_accepts_every_chain_in_any_order_and_names_what_is_wrong() {
+    use gridlatch_trust::verdict::check;
+    let (_dir, pki) = fresh();
+    let foreign = fresh();
+    let anchors: Vec<Vec<u8>> = [pki.v2g_roots(), pki.oem_roots(), pki.mo_roots(), pki.csms_roots()].concat();
+    for (label, chain, root) in everything(&pki) {
+        let profile = profile_of(&label);
+        let accepted =
+            check(&chain, &anchors, profile, now()).unwrap_or_else(|error| panic!("{label}: {error}"));
+        assert_eq!(accepted.anchor, root);
+        let mut mixed = chain.clone();
+        mixed[1..].reverse();
+        mixed.push(root.clone());
+        mixed.push(chain[0].clone());
+        assert!(
+            check(&mixed, &anchors, profile, now()).is_ok(),
+            "{label}: wrong order, root and leaf sent again"
+        );
+
+        let code =
+            |chain: &[Vec<u8>], anchors: &[Vec<u8>], at| check(chain, anchors, profile, at).unwrap_err();
+        let rejected = code(&chain[..1], &anchors, now());
+        assert_eq!(rejected.code, pki::NO_PATH, "{label}: missing sub-CA: {rejected}");
+        let rejected = code(&chain, &foreign.1.v2g_roots(), now());
+        assert!(
+            matches!(rejected.code, c if c == pki::NO_PATH || c == pki::BAD_SIGNATURE),
+            "{label}: {rejected}"
+        );
+        let late = Timestamp(now().0 + time::Duration::days(20_000));
+        assert_eq!(code(&chain, &anchors, late).code, pki::EXPIRED, "{label}");
+        let early = Timestamp(now().0 - time::Duration::days(20));
+        assert_eq!(code(&chain, &anchors, early).code, pki::NOT_YET_VALID, "{label}");
+        // One bit of the signature.
+        let mut bent = chain.clone();
+        let end = bent[0].len() - 1;
+        bent[0][end] ^= 1;
+        let rejected = code(&bent, &anchors, now());
+        assert_eq!(rejected.code, pki::BAD_SIGNATURE, "{label}: {rejected}");
+        let mut swapped = chain.clone();
+        swapped.swap(0, 1);
+        assert!(
+            check(&swapped, &anchors, profile, now()).is_err(),
+            "{label}: a CA is no leaf"
+        );
+    }
+    let secc = &pki.station_credentials(&station()).unwrap()[1].chain;
+    let as_contract = gridlatch_trust::Profile::iso2(gridlatch_trust::profile::Kind::ContractLeaf);
+    assert_eq!(
+        check(secc, &anchors, as_contract, now()).unwrap_err().code,
+        pki::KEY_USAGE
+    );
+    let as_20 = gridlatch_trust::Profile::iso20(gridlatch_trust::profile::Kind::SeccLeaf);
+    assert_eq!(
+        check(secc, &anchors, as_20, now()).unwrap_err().code,
+        pki::WRONG_CURVE
+    );
+    let contract = &pki.contract(&car(), Generation::Iso2).unwrap().chain;
+    let as_secc = gridlatch_trust::Profile::iso2(gridlatch_trust::profile::Kind::SeccLeaf);
+    assert_eq!(
+        check(contract, &anchors, as_secc, now()).unwrap_err().code,
+        pki::DOMAIN_COMPONENT
+    );
+    let flood = vec![secc[0].clone(); 9];
+    assert_eq!(
+        check(&flood, &anchors, as_secc, now()).unwrap_err().code,
+        pki::TOO_LARGE
+    );
+}
+
+// A second opinion from another implementation of Annex F. The rule that keeps this crate inside
+// `core/session` is about what the product runs on; a test may ask anybody.
+#[test]
+fn the_profile_checker_of_iso15118_agrees() {
+    use iso15118::pnc::pki::{Policy, Profile, Rules, TrustAnchor, TrustAnchors, validate};
+    use iso15118::pnc::rustcrypto::Backend;
+    let (_dir, pki) = fresh();
+    let mut checked = 0;
+    for (label, chain, root) in everything(&pki) {
+        let profile = match profile_of(&label).kind.row().name {
+            "SECC certificate" => Profile::SeccCertificate,
+            "contract certificate" => Profile::ContractCertificate,
+            "OEM provisioning certificate" => Profile::OemProvisioningCertificate,
+            _ => Profile::Unchecked,
+        };
+        let rules = match profile_of(&label).generation {
+            Generation::Iso2 => Rules::Iso2,
+            Generation::Iso20 => Rules::Iso20,
+        };
+        let anchors = [TrustAnchor::new(&root, "test")];
+        let chain: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
+        let verdict = validate(
+            &chain,
+            &TrustAnchors::new(&anchors),
+            Policy { profile, rules },
+            now().0.unix_timestamp(),
+            &Backend,
+        );
+        assert!(verdict.is_ok(), "{label}: {verdict:?}");
+        checked += 1;
+    }
+    assert_eq!(checked, 11);
+}
