@@ -252,6 +252,8 @@ macro_rules! messages {
                 action: $action,
                 request: <$request as Payload>::SCHEMA,
                 response: <$response as Payload>::SCHEMA,
+                request_round_trip: $crate::message::round_trip::<$request>,
+                response_round_trip: $crate::message::round_trip::<$response>,
             },)*
         ];
     };

@@ -57,7 +57,8 @@ pub use codec::Field as FieldCodec;
 pub use custom_data::CustomData;
 pub use generated::{v16, v21, v201};
 pub use message::{
-    Message, NoResponse, Payload, Request, SchemaError, Tolerated, decode, decode_strict, encode, find,
+    Message, NoResponse, Payload, Request, RoundTrip, SchemaError, Tolerated, decode, decode_strict, encode,
+    find,
 };
 pub use rpc::{
     Answer, CallError, ErrorCode, Frame, FrameError, MessageId, Refusal, Rpc, RpcConfig, RpcError, RpcEvent,

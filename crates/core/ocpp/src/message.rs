@@ -36,6 +36,19 @@ pub struct Message {
     pub request: &'static Object,
     /// What is answered.
     pub response: &'static Object,
+    /// Reads a request strictly into its type and writes it again: what the type holds of it.
+    pub request_round_trip: RoundTrip,
+    /// The same for the response.
+    pub response_round_trip: RoundTrip,
+}
+
+/// See [`Message::request_round_trip`]; `None` when the value violates its schema.
+pub type RoundTrip = fn(Value) -> Option<Value>;
+
+pub(crate) fn round_trip<T: Payload>(value: Value) -> Option<Value> {
+    decode_strict::<T>(value)
+        .ok()
+        .map(|read| Value::Object(read.write()))
 }
 
 impl Message {
