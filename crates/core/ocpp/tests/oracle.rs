@@ -53,13 +53,15 @@ fn schema_of(version: Version, name: &str) -> (&'static Object, gridlatch_ocpp::
 
 /// The venv with `jsonschema`, the schemas it ships and the generator; `None` (with a word) where one is missing.
 fn generator() -> Option<(PathBuf, PathBuf)> {
-    let generator = ["GRIDLATCH_OCPP_ORACLE", "/work/shared/oracles/ocpp/gen.py"]
-        .into_iter()
-        .map(|place| std::env::var(place).map_or_else(|_| PathBuf::from(place), PathBuf::from))
-        .find(|path| path.is_file());
+    let beside = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../../shared/oracles/ocpp/gen.py"
+    );
+    let generator =
+        std::env::var("GRIDLATCH_OCPP_ORACLE").map_or_else(|_| PathBuf::from(beside), PathBuf::from);
+    let generator = generator.is_file().then_some(generator);
     let python = [
         std::env::var("GRIDLATCH_PYTHON").unwrap_or_default(),
-        "/tmp/v/bin/python".to_owned(),
         "python3".to_owned(),
     ]
     .into_iter()
