@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::Regions;
 use crate::format::{
-    Direction, arrow, clock, connector, duration, flow, hour, kw, kwh, light, minute, money, quantity,
+    Direction, arrow, clock, connector, duration, flow, hour, kw, kwh, light, minute, money_to, quantity,
     session_href, session_state, station_href, stop_reason,
 };
 use crate::layout::{EventStyle, Frame, Nav, empty, events, page, region, stat};
@@ -223,7 +223,7 @@ pub(crate) fn session_table(sessions: &[Session], states: bool) -> Markup {
                             td.num.opt { @if let Some(ended) = session.ended { (duration(session.started, ended)) } @else { "running" } }
                             td.num { (kwh(into)) }
                             td.num { @if back.0 > 0 { span.flow.back { (arrow(Direction::Back)) (kwh(back)) } } @else { (kwh(back)) } }
-                            td.num.strong { @if let Some((total, currency)) = &session.total { (money(*total, currency)) } @else { span.dim { "\u{2013}" } } }
+                            td.num.strong { @if let Some((total, currency)) = &session.total { (money_to(*total, currency, 2)) } @else { span.dim { "\u{2013}" } } }
                         }
                     }
                 }
