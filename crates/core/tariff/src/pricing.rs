@@ -281,7 +281,7 @@ fn bound(tariff: &Tariff, lines: &mut Vec<Line>) {
     let adjust = |to: &Price| {
         let gross = to
             .incl_vat
-            .unwrap_or(to.excl_vat + (charged.gross() - charged.excl_vat));
+            .unwrap_or_else(|| to.excl_vat + (charged.gross() - charged.excl_vat));
         let cost = to.excl_vat - charged.excl_vat;
         (cost, gross - to.excl_vat - (charged.gross() - charged.excl_vat))
     };
@@ -298,7 +298,7 @@ fn bound(tariff: &Tariff, lines: &mut Vec<Line>) {
     let vat = to.incl_vat.map(|_| Decimal::ZERO);
     let start = lines
         .last()
-        .map_or(Timestamp::from_unix_millis(0), |line| line.start);
+        .map_or_else(|| Timestamp::from_unix_millis(0), |line| line.start);
     lines.push(Line {
         start,
         dimension: TariffDimension::Flat,
