@@ -1,6 +1,8 @@
 //! The TCP port of one EVSE: one connection at a time, a second one is refused at once, and the
 //! listener is never re-created, so nobody can change what it serves after it is open.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
@@ -11,6 +13,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many connections the kernel may hold that we have not looked at.
 const BACKLOG: i32 = 16;
+
+/// The ports a station may announce (ISO 15118-2 table 14: dynamic ports of IANA).
+pub const DYNAMIC: core::ops::RangeInclusive<u16> = 49_152..=65_535;
+
+/// How many ports are tried before giving up.
+const ATTEMPTS: u64 = 256;
 
 /// The port.
 #[derive(Debug)]
@@ -58,9 +66,29 @@ pub struct Admitted {
 pub struct Place(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 impl Port {
-    /// Opens a port on `address` (port 0: any). Must be called inside a tokio runtime. Ports that share
-    /// a `slot` admit one connection together.
+    /// Opens a port on `address` (port 0: any of [`DYNAMIC`]). Must be called inside a tokio runtime.
+    /// Ports that share a `slot` admit one connection together.
     pub fn bind(address: SocketAddrV6, slot: &Slot) -> io::Result<Self> {
+        if address.port() != 0 {
+            return Self::bind_exactly(address, slot);
+        }
+        // Vehicles refuse a port outside the dynamic range, and the kernel's own choice is wider.
+        let start = RandomState::new().build_hasher().finish();
+        let count = u64::from(*DYNAMIC.end() - *DYNAMIC.start()) + 1;
+        let mut failed = io::Error::from(io::ErrorKind::AddrInUse);
+        for attempt in 0..ATTEMPTS {
+            let offset = u16::try_from(start.wrapping_add(attempt) % count).unwrap_or_default();
+            let mut address = address;
+            address.set_port(DYNAMIC.start() + offset);
+            match Self::bind_exactly(address, slot) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => failed = error,
+                bound => return bound,
+            }
+        }
+        Err(failed)
+    }
+
+    fn bind_exactly(address: SocketAddrV6, slot: &Slot) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_only_v6(true)?;
         socket.set_reuse_address(true)?;
@@ -119,6 +147,7 @@ mod tests {
     #[tokio::test]
     async fn a_second_connection_is_refused_and_the_first_is_untouched() {
         let port = Port::bind(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0, 0, 0), &Slot::default()).unwrap();
+        assert!(DYNAMIC.contains(&port.local().port()));
         let first = TcpStream::connect(port.local()).await.unwrap();
         let Arrival::Admitted(admitted) = port.accept().await.unwrap() else {
             panic!("refused the first")
