@@ -191,9 +191,8 @@ impl OutletTask {
     fn deadline(&self) -> Option<Duration> {
         let now = self.shared.power.now();
         let session = self.session.as_ref().and_then(Session::deadline);
+        // Every turn of the loop renews, so the next renewal counts from here.
         let renew = (self.wants_power || self.shared.power.lock().model.is_closed()).then(|| now + RENEW);
-        // A permit needs renewing at a steady pace, not later because other things happen.
-        let renew = renew.map(|at| at.min(self.told.map_or(at, |(told, ..)| (told + RENEW).max(now))));
         let matcher = self.matcher.as_ref().and_then(Matcher::deadline);
         let sample = self.transaction.as_ref().map(Transaction::due);
         [session, renew, matcher, sample].into_iter().flatten().min()
