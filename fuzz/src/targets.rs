@@ -1,0 +1,209 @@
+//! The decoders. Each function panics on a bug only; what a decoder answers is its own business.
+
+use std::time::Duration;
+
+use gridlatch_session::secc::{self, sdp, slac};
+use gridlatch_session::wire::{
+    Agreed, Conversation, Framer, Framing, decode_frame, describe_homeplug, describe_sdp,
+};
+use gridlatch_watch::capture::{self, Entry};
+use gridlatch_watch::tls::{KeyLog, TlsSession};
+
+/// A decoder and the name of its corpus.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// The folder below `fuzz/corpus`.
+    pub name: &'static str,
+    /// The decoder.
+    pub run: fn(&[u8]),
+}
+
+/// Every target.
+#[must_use]
+pub const fn all() -> &'static [Target] {
+    &[
+        Target {
+            name: "v2gtp",
+            run: v2gtp,
+        },
+        Target {
+            name: "exi",
+            run: exi,
+        },
+        Target {
+            name: "sdp",
+            run: discovery,
+        },
+        Target {
+            name: "slac",
+            run: homeplug,
+        },
+        Target {
+            name: "capture",
+            run: capture_file,
+        },
+        Target {
+            name: "tls",
+            run: tls,
+        },
+        Target {
+            name: "keylog",
+            run: key_log,
+        },
+        Target {
+            name: "ocpp",
+            run: ocpp,
+        },
+        Target {
+            name: "x509",
+            run: x509,
+        },
+    ]
+}
+
+/// A V2GTP stream: framing, handshake state, EXI, descriptions, both renderings.
+fn v2gtp(data: &[u8]) {
+    let mut framer = Framer::default();
+    let mut conversation = Conversation::default();
+    for chunk in data.chunks(61) {
+        framer.push(chunk);
+        while let Some(framing) = framer.next_frame() {
+            match framing {
+                Framing::Frame {
+                    payload_type,
+                    payload,
+                } => match conversation.decode_frame(payload_type, &payload) {
+                    Ok(described) => {
+                        let _ = (
+                            described.summary(),
+                            described.fields.to_text(1),
+                            described.to_json().to_string(),
+                        );
+                    }
+                    Err(undecodable) => {
+                        assert!(undecodable.offset.is_none_or(|offset| offset <= payload.len()));
+                        let _ = (undecodable.to_string(), undecodable.to_json().to_string());
+                    }
+                },
+                Framing::Bad(undecodable) => {
+                    let _ = undecodable.to_string();
+                }
+            }
+        }
+    }
+    assert!(framer.pending() <= data.len());
+}
+
+/// One EXI payload under every protocol and payload type.
+fn exi(data: &[u8]) {
+    for (agreed, payload_type) in [
+        (None, 0x8001),
+        (Some(Agreed::Din70121), 0x8001),
+        (Some(Agreed::Iso2), 0x8001),
+        (Some(Agreed::Iso20), 0x8002),
+        (Some(Agreed::Iso20), 0x8003),
+        (Some(Agreed::Iso20), 0x8004),
+        (Some(Agreed::Iso20), 0x8005),
+        (Some(Agreed::Iso20), 0x8006),
+    ] {
+        let _ = decode_frame(agreed, payload_type, data);
+    }
+}
+
+/// Discovery, as the station answers it and as a capture shows it.
+fn discovery(data: &[u8]) {
+    let endpoint = Some(std::net::SocketAddrV6::new(
+        std::net::Ipv6Addr::LOCALHOST,
+        50000,
+        0,
+        0,
+    ));
+    let endpoints = sdp::Endpoints {
+        tls: endpoint,
+        plain: None,
+    };
+    if let secc::sdp::Reaction::Answer { datagram, tls, .. } = sdp::answer(data, endpoints) {
+        assert!(tls, "no TLS was answered where only TLS is offered");
+        assert!(
+            describe_sdp(&datagram).is_ok(),
+            "an answer of ours does not decode"
+        );
+    }
+    let _ = describe_sdp(data);
+}
+
+/// HomePlug frames: the matching engine at the outlet, and the description.
+fn homeplug(data: &[u8]) {
+    let entropy = slac::MatchEntropy {
+        nmk: [0x5A; 16],
+        nid: [1; 7],
+    };
+    let mut matcher = slac::Matcher::new([2, 0, 0, 0, 0, 1], "GL*1", entropy, 10);
+    // Frames in one input are separated by their length.
+    let mut rest = data;
+    let mut now = Duration::ZERO;
+    while let Some((length, tail)) = rest.split_first() {
+        let (frame, tail) = tail.split_at(usize::from(*length).min(tail.len()));
+        matcher.frame(now, frame);
+        let _ = describe_homeplug(frame);
+        now += Duration::from_millis(50);
+        matcher.tick(now);
+        for _ in 0..64 {
+            if matcher.transmit().is_none() && matcher.poll().is_none() {
+                break;
+            }
+        }
+        rest = tail;
+    }
+    let _ = describe_homeplug(data);
+}
+
+/// A capture file, whatever it holds.
+fn capture_file(data: &[u8]) {
+    let mut entries = 0;
+    let mut sink = |entry: Entry| {
+        let _ = entry.to_json();
+        entries += 1;
+        entries < 10_000
+    };
+    let summary = match capture::read(data, KeyLog::default(), &mut sink) {
+        Ok(summary) | Err((_, summary)) => summary,
+    };
+    let _ = summary.to_json();
+}
+
+/// TLS records of both directions, with a key log that fits the corpus.
+fn tls(data: &[u8]) {
+    let secret = "11".repeat(48);
+    let mut keys = KeyLog::default();
+    for random in ["00".repeat(32), "22".repeat(32)] {
+        keys.add(&format!("CLIENT_RANDOM {random} {secret}"));
+        keys.add(&format!("CLIENT_HANDSHAKE_TRAFFIC_SECRET {random} {secret}"));
+        keys.add(&format!("SERVER_HANDSHAKE_TRAFFIC_SECRET {random} {secret}"));
+    }
+    let mut session = TlsSession::default();
+    let mut direction = 0;
+    for chunk in data.chunks(97) {
+        session.push(direction, chunk, &keys, &mut |_| ());
+        direction = 1 - direction;
+    }
+    session.lose(0, &mut |_| ());
+}
+
+/// A key log.
+fn key_log(data: &[u8]) {
+    let log = KeyLog::parse(&String::from_utf8_lossy(data));
+    assert!(log.len() <= data.len());
+}
+
+/// OCPP frames in every version.
+fn ocpp(data: &[u8]) {
+    gridlatch_ocpp::fuzz_frame(data);
+}
+
+/// Certificates.
+fn x509(data: &[u8]) {
+    use gridlatch_trust::certificate;
+    let _ = certificate::summary(data);
+    let _ = certificate::emaid_of(data);
+}
