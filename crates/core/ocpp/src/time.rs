@@ -38,7 +38,7 @@ pub(crate) fn parse_tolerant(text: &str) -> Option<Timestamp> {
 
 /// UTC with milliseconds, as OCPP recommends; more digits only where the value has them.
 pub(crate) fn write(time: Timestamp) -> String {
-    if time.0.nanosecond() % 1_000_000 == 0 {
+    if time.0.nanosecond().is_multiple_of(1_000_000) {
         return time.to_rfc3339();
     }
     time.0
