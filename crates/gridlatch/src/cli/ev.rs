@@ -1,10 +1,238 @@
-//! The sub-command `ev`.
+//! The sub-command `ev`: a simulated car at a simulated or a real station.
+
+mod args;
+mod bill;
+mod check;
+mod http;
+mod show;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use clap::Subcommand;
+use gridlatch_evcc::{
+    Auth, BatteryConfig, ChargeConfig, ContractCredential, DiscoverAt, Energy, Generation, LinkConfig,
+    Outcome, Plug, TlsSetup,
+};
+use gridlatch_host::{Shutdown, now};
+use gridlatch_pki::dev::{self, VehicleName};
+use gridlatch_vocab::{Event, EventSink, Personal, StationId};
+use tokio::sync::{mpsc, watch};
+
+pub(crate) use args::ChargeArgs;
+use args::{AuthKind, EnergyKind, Protocol};
+use check::Usage;
+
+use crate::run_file::{self, RunFile};
 
 /// Arguments of `gridlatch ev`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct EvCommand {}
+pub(crate) struct EvCommand {
+    #[command(subcommand)]
+    command: EvSubcommand,
+}
 
-/// Runs it; returns the exit code.
-pub(crate) fn run(_args: EvCommand) -> u8 {
-    2
+#[derive(Debug, Subcommand)]
+enum EvSubcommand {
+    /// Charge at a station, show each step, print the bill
+    Charge(ChargeArgs),
+}
+
+/// Runs it; returns the exit code: 0 charged, 1 refused, 2 usage or run error.
+pub(crate) fn run(command: EvCommand) -> u8 {
+    let EvSubcommand::Charge(args) = command.command;
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            show::talk(&format!("gridlatch: cannot start: {error}"));
+            return 2;
+        }
+    };
+    let code = runtime.block_on(run_charge(args));
+    runtime.shutdown_background();
+    u8::try_from(code).unwrap_or(2)
+}
+
+/// Charges once; the exit code is that of [`run`].
+pub(crate) async fn run_charge(args: ChargeArgs) -> i32 {
+    match prepare(&args) {
+        Ok(prepared) => charge(&args, prepared).await,
+        Err(error) => {
+            show::talk(&format!("gridlatch: {error:#}"));
+            2
+        }
+    }
+}
+
+/// A checked command, ready to run.
+struct Prepared {
+    config: ChargeConfig,
+    /// The running system, when the car is at one of its stations.
+    running: Option<(RunFile, StationId, u16)>,
+}
+
+fn prepare(args: &ChargeArgs) -> Result<Prepared> {
+    check::combination(args)?;
+    let (link, running) = match &args.interface {
+        Some(interface) => (
+            LinkConfig {
+                plug: None,
+                discover: DiscoverAt::Interface(interface.clone()),
+            },
+            None,
+        ),
+        None => {
+            let run = run_file::read(&args.data)?;
+            let (station, evse) = check::outlet(args, &run)?;
+            let link = LinkConfig {
+                plug: Some(Plug::Socket(evse.cable.clone())),
+                discover: DiscoverAt::Address(evse.sdp),
+            };
+            let number = evse.evse.0;
+            (link, Some((run, station, number)))
+        }
+    };
+    let (tls, auth) = papers(args)?;
+    let generation = args.protocol.generation();
+    let config = ChargeConfig {
+        link,
+        generation,
+        energy: args.energy_kind().energy(),
+        control: args.control.map(args::ControlKind::control),
+        auth,
+        tls,
+        battery: BatteryConfig {
+            soc: args.soc,
+            ..BatteryConfig::default()
+        },
+        wish: args.wish(),
+        mac: mac()?,
+        pace: (args.pace > 0).then_some(args.pace),
+        patience: args.patience,
+        stop: Shutdown::new(),
+        progress: None,
+    };
+    Ok(Prepared { config, running })
+}
+
+/// Roots, the vehicle's certificate and the contract, from the development PKI of the data folder.
+fn papers(args: &ChargeArgs) -> Result<(Option<TlsSetup>, Auth)> {
+    if args.no_tls {
+        return Ok((None, Auth::Eim));
+    }
+    let folder = args.data.join("pki");
+    if !folder.is_dir() {
+        return Err(Usage::NoPki(args.data.clone()).into());
+    }
+    let pki = dev::ensure(&folder, &Quiet, now()).context("cannot open the development PKI")?;
+    let name: VehicleName = args.vehicle.parse()?;
+    let (generation, identity) = match args.protocol {
+        Protocol::Iso2 => (gridlatch_trust::Generation::Iso2, None),
+        Protocol::Iso20 => (
+            gridlatch_trust::Generation::Iso20,
+            Some(
+                pki.vehicle(&name)
+                    .context("cannot get the vehicle's certificate")?,
+            ),
+        ),
+    };
+    let tls = TlsSetup {
+        roots: pki.v2g_roots(),
+        identity,
+        key_log: args.key_log.clone(),
+    };
+    let auth = match args.auth {
+        AuthKind::Eim => Auth::Eim,
+        AuthKind::Pnc => {
+            let contract = pki
+                .contract(&name, generation)
+                .context("cannot get the vehicle's contract")?;
+            Auth::Contract(ContractCredential {
+                emaid: Personal::new(contract.emaid.reveal().as_str().to_owned()),
+                chain: contract.chain,
+                key: contract.key,
+            })
+        }
+    };
+    Ok((Some(tls), auth))
+}
+
+async fn charge(args: &ChargeArgs, prepared: Prepared) -> i32 {
+    let Prepared { mut config, running } = prepared;
+    let began = now();
+    let stop = config.stop.clone();
+    let (progress, figures) = watch::channel(gridlatch_evcc::Progress::default());
+    config.progress = Some(progress);
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.cancel();
+        }
+    });
+    let (sender, steps) = mpsc::channel(64);
+    let shower = show::Shower::new(args.format, figures);
+    let printing = tokio::spawn(shower.steps(steps));
+    let outcome = gridlatch_evcc::charge(config, Arc::new(Quiet), sender).await;
+    let shower = match printing.await {
+        Ok(shower) => shower,
+        Err(_) => return 2,
+    };
+    shower.outcome(&outcome);
+    let moved = outcome.summary().energy_in_wh + outcome.summary().energy_out_wh > 0.0;
+    if let Some((run, station, evse)) = &running
+        && moved
+    {
+        match bill::fetch(run, station, *evse, began).await {
+            Ok(Some(bill)) => shower.bill(&bill),
+            Ok(None) => shower.no_bill(&args.data, station),
+            Err(error) => shower.bill_failed(&error),
+        }
+    }
+    match outcome {
+        Outcome::Ended { .. } => 0,
+        Outcome::Failed { .. } => 1,
+    }
+}
+
+/// A locally administered MAC, new for each run, as modern cars do it.
+fn mac() -> Result<Personal<[u8; 6]>> {
+    let mut mac = [0u8; 6];
+    getrandom::fill(&mut mac)
+        .map_err(|error| anyhow::anyhow!("no randomness for the vehicle's address: {error}"))?;
+    mac[0] = (mac[0] | 0x02) & 0xFE;
+    Ok(Personal::new(mac))
+}
+
+/// The steps already say what events would.
+struct Quiet;
+
+impl EventSink for Quiet {
+    fn emit(&self, event: Event) {
+        tracing::debug!(code = %event.code, "{}", event.message);
+    }
+}
+
+impl Protocol {
+    const fn generation(self) -> Generation {
+        match self {
+            Self::Iso2 => Generation::Iso2,
+            Self::Iso20 => Generation::Iso20,
+        }
+    }
+}
+
+impl EnergyKind {
+    const fn energy(self) -> Energy {
+        match self {
+            Self::Ac => Energy::Ac,
+            Self::Dc => Energy::Dc,
+            Self::DcBpt => Energy::DcBpt,
+        }
+    }
 }

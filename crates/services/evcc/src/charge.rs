@@ -230,7 +230,10 @@ fn summarise(handshake: &Handshake) -> TlsSummary {
 
 /// The common name of a certificate that the handshake has already verified.
 fn subject(der: &[u8]) -> String {
-    format!("certificate of {} bytes", der.len())
+    gridlatch_trust::certificate::summary(der).map_or_else(
+        |_| "unreadable certificate".to_owned(),
+        |summary| summary.subject_cn,
+    )
 }
 
 /// Where steps, events and figures go.

@@ -33,7 +33,8 @@ pub(crate) fn export(pki: &DevPki, dir: &Path) -> Result<(), PkiError> {
         out.certificate(&format!("{name}Cert"), &pair.der)?;
         out.key(name, &pair.key)?;
     }
-    let (station, car) = members();
+    let station: StationId = NAME.parse().expect("letters are a station id");
+    let car: VehicleName = NAME.parse().expect("letters are a vehicle name");
     let secc = pki
         .station_credentials(&station)?
         .into_iter()
@@ -87,13 +88,6 @@ pub(crate) fn export(pki: &DevPki, dir: &Path) -> Result<(), PkiError> {
     out.write(
         &out.keys.join("moSubCA2.pkcs8.der"),
         &mo_sub2.key.to_encrypted_pkcs8_der(PASSPHRASE.as_bytes())?,
-    )
-}
-
-fn members() -> (StationId, VehicleName) {
-    (
-        NAME.parse().expect("letters are a station id"),
-        NAME.parse().expect("letters are a vehicle name"),
     )
 }
 

@@ -1,0 +1,186 @@
+//! The flags of `ev charge`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use gridlatch_evcc::{Control, Goal, Wish};
+
+/// Protocols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    /// ISO 15118-2
+    #[value(name = "iso15118-2")]
+    Iso2,
+    /// ISO 15118-20
+    #[value(name = "iso15118-20")]
+    Iso20,
+}
+
+/// Energy transfers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EnergyKind {
+    /// Through the on-board charger
+    Ac,
+    /// Into the battery
+    Dc,
+    /// Into the battery and out of it
+    DcBpt,
+}
+
+/// Ways to identify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AuthKind {
+    /// Plug & Charge with the vehicle's contract
+    Pnc,
+    /// External identification at the station
+    Eim,
+}
+
+/// Who decides the power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ControlKind {
+    /// The car, within the station's schedule
+    Scheduled,
+    /// The station, within the car's limits
+    Dynamic,
+}
+
+impl ControlKind {
+    pub(crate) const fn control(self) -> Control {
+        match self {
+            Self::Scheduled => Control::Scheduled,
+            Self::Dynamic => Control::Dynamic,
+        }
+    }
+}
+
+/// Output formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// One JSON object per line: a step each, then the session, then the bill
+    Json,
+}
+
+/// Arguments of `gridlatch ev charge`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ChargeArgs {
+    /// Data folder of the running `gridlatch up`
+    #[arg(long, value_name = "DIR", env = "GRIDLATCH_DATA", default_value_os_t = gridlatch_host::DataDir::default_root())]
+    pub(crate) data: PathBuf,
+    /// Which station; the first that delivers the wanted energy unless told
+    #[arg(long, value_name = "ID")]
+    pub(crate) station: Option<String>,
+    /// Which EVSE of the station
+    #[arg(long, value_name = "N")]
+    pub(crate) evse: Option<u16>,
+    /// Protocol to speak
+    #[arg(long, value_enum, default_value = "iso15118-20")]
+    pub(crate) protocol: Protocol,
+    /// Energy to ask for; dc-bpt with --discharge, dc otherwise
+    #[arg(long, value_enum)]
+    pub(crate) energy: Option<EnergyKind>,
+    /// How to identify; pnc unless --no-tls
+    #[arg(
+        long,
+        value_enum,
+        default_value = "pnc",
+        default_value_if("no_tls", "true", "eim")
+    )]
+    pub(crate) auth: AuthKind,
+    /// Connect without TLS (ISO 15118-2 with eim only, and only if the station's policy allows it)
+    #[arg(long)]
+    pub(crate) no_tls: bool,
+    /// Charge this much energy
+    #[arg(long, value_name = "KWH")]
+    pub(crate) target_kwh: Option<f64>,
+    /// Charge until this state of charge
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) target_soc: Option<f64>,
+    /// Charge for this long; 10 seconds when no target is given
+    #[arg(long = "for", value_name = "SECONDS")]
+    pub(crate) seconds: Option<u32>,
+    /// Give energy back afterwards: this much, or for as long as was charged
+    #[arg(long, value_name = "KWH", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) discharge: Option<Amount>,
+    /// Who decides the power (ISO 15118-20)
+    #[arg(long, value_enum)]
+    pub(crate) control: Option<ControlKind>,
+    /// State of charge at the start
+    #[arg(long, value_name = "PERCENT", default_value_t = 40.0)]
+    pub(crate) soc: f64,
+    /// Which vehicle of the development PKI
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    pub(crate) vehicle: String,
+    /// Charge at whatever station answers on this network interface, without a simulated cable
+    #[arg(long, value_name = "IFACE", conflicts_with_all = ["station", "evse"])]
+    pub(crate) interface: Option<String>,
+    /// Charge-loop requests per second; 0 for as fast as the station answers
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) pace: u32,
+    /// Stretch the car's timers by this factor, for slow stations on a bench
+    #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) patience: u32,
+    /// Append TLS session keys to this file, for `gridlatch decode`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_log: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// Energy to give back: a figure, or as long as was charged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Amount(pub(crate) Option<f64>);
+
+impl std::str::FromStr for Amount {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        match text.parse::<f64>() {
+            Ok(kwh) if kwh > 0.0 && kwh.is_finite() => Ok(Self(Some(kwh))),
+            _ => Err("expected a number of kilowatt hours above 0".to_owned()),
+        }
+    }
+}
+
+/// How long to charge when no target is given.
+const DEFAULT_SECONDS: u32 = 10;
+
+impl ChargeArgs {
+    /// The energy asked for.
+    pub(crate) fn energy_kind(&self) -> EnergyKind {
+        self.energy.unwrap_or(match self.discharge {
+            Some(_) => EnergyKind::DcBpt,
+            None => EnergyKind::Dc,
+        })
+    }
+
+    /// What the driver wants.
+    pub(crate) fn wish(&self) -> Wish {
+        let open = self.target_kwh.is_none() && self.target_soc.is_none();
+        let seconds = self.seconds.or(open.then_some(DEFAULT_SECONDS));
+        let duration_ms = seconds.map(|seconds| u64::from(seconds) * 1000);
+        Wish {
+            charge: Goal {
+                energy_wh: self.target_kwh.map(|kwh| kwh * 1000.0),
+                duration_ms,
+                soc: self.target_soc,
+            },
+            discharge: self.discharge.map(|Amount(kwh)| match kwh {
+                Some(kwh) => Goal {
+                    energy_wh: Some(kwh * 1000.0),
+                    ..Goal::default()
+                },
+                None => Goal {
+                    duration_ms: Some(duration_ms.unwrap_or_else(|| u64::from(DEFAULT_SECONDS) * 1000)),
+                    ..Goal::default()
+                },
+            }),
+            departure_s: 0,
+        }
+    }
+}
