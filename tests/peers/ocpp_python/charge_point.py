@@ -1,10 +1,12 @@
 """A charge point made of the Python package `ocpp` (mobilityhouse) 2.1.0: one charging session, each answer as a JSON line.
 
 usage: charge_point.py URL STATION v201|v21 ROOT_PEM CHAIN_PEM KEY_PEM
+CONTRACT (PEM file) and EMAID in the environment: also authorise this contract, and another id with its chain.
 """
 
 import asyncio
 import json
+import os
 import ssl
 import sys
 
@@ -74,6 +76,16 @@ async def session(point):
     say("authorize", status=answer.id_token_info["status"])
     answer = await point.call(call.Authorize(id_token={"id_token": "STRANGER", "type": "ISO14443"}))
     say("stranger", status=answer.id_token_info["status"])
+    if "CONTRACT" in os.environ:
+        with open(os.environ["CONTRACT"], encoding="ascii") as file:
+            chain = file.read()
+        emaid = os.environ["EMAID"]
+        cases = {"contract": (emaid, chain), "stolen": ("DEXXXC00000000", chain), "bare": (emaid, None),
+                 "broken": (emaid, chain.replace("A", "B", 40))}
+        for name, (claimed, certificate) in cases.items():
+            more = {} if certificate is None else {"certificate": certificate}
+            answer = await point.call(call.Authorize(id_token={"id_token": claimed, "type": "eMAID"}, **more))
+            say(name, status=answer.id_token_info["status"], certificate=answer.certificate_status)
     started = await point.transaction("Started", 0, 0, 100.0, 50000, "Authorized", id_token=TOKEN)
     say("started", status=started.id_token_info["status"])
     profile = await asyncio.wait_for(point.profile, 30)

@@ -12,9 +12,9 @@ use gridlatch_platform::{Command, Platform, PlatformConfig, PlatformHandle, Vari
 use gridlatch_store::{Store, TokenStatus};
 use gridlatch_testkit::{Need, missing, python, skip, temp};
 use gridlatch_tls::{PlatformServer, PlatformServerConfig};
-use gridlatch_trust::certificate;
+use gridlatch_trust::{Generation, certificate};
 use gridlatch_vocab::catalogue::platform as codes;
-use gridlatch_vocab::{EvseId, Personal, StationId, Watts};
+use gridlatch_vocab::{Emaid, EvseId, Personal, StationId, Watts};
 use serde_json::Value;
 
 struct World {
@@ -46,7 +46,10 @@ impl World {
         let place = folder.path().join("platform.db");
         let store = Store::open(place.to_str().unwrap()).await.unwrap();
         let shutdown = Shutdown::new();
-        let config = PlatformConfig::default();
+        let config = PlatformConfig {
+            mo_roots: pki.mo_roots(),
+            ..PlatformConfig::default()
+        };
         let handle = Platform::start(
             config,
             Arc::new(server),
@@ -70,6 +73,21 @@ impl World {
         let path = self.folder.path().join(name);
         fs::write(&path, content).unwrap();
         path
+    }
+
+    /// The chain of a contract and its id.
+    fn contract(&self) -> (PathBuf, String) {
+        let car = "py-car".parse::<dev::VehicleName>().unwrap();
+        let contract = self.pki.contract(&car, Generation::Iso2).unwrap();
+        let pem: String = contract
+            .chain
+            .iter()
+            .map(|der| certificate::to_pem(der))
+            .collect();
+        (
+            self.write("contract.pem", pem.as_bytes()),
+            contract.emaid.reveal().as_str().to_owned(),
+        )
     }
 
     /// Starts the charge point under `id` with the certificate of `holder`.
@@ -100,7 +118,10 @@ impl World {
         let script: &Path = &temp::workspace().join("tests/peers/ocpp_python/charge_point.py");
         let mut command = Process::new(python::ocpp().unwrap());
         let url = format!("wss://localhost:{}/ocpp", self.handle.ocpp_addr.port());
+        let (contract, emaid) = self.contract();
         command
+            .env("CONTRACT", contract)
+            .env("EMAID", emaid)
             .arg(script)
             .arg(url)
             .args([id, version])
@@ -143,12 +164,31 @@ fn charges(version: &str, protocol: &str, setpoint: f64) {
             .token_put(&token, "ISO14443", TokenStatus::Active, true, now())
             .await
             .unwrap();
+        let emaid = Personal::new(world.contract().1.parse::<Emaid>().unwrap());
+        world
+            .store
+            .contract_put(&emaid, TokenStatus::Active, true, now())
+            .await
+            .unwrap();
     });
     let mut point = world.charge_point("PY-1", version, Some(&id));
     assert_eq!(step(&mut point, "connected")["protocol"], protocol);
     assert_eq!(step(&mut point, "boot")["status"], "Accepted");
     assert_eq!(step(&mut point, "authorize")["status"], "Accepted");
     assert_eq!(step(&mut point, "stranger")["status"], "Unknown");
+    for (name, status, certificate) in [
+        ("contract", "Accepted", "Accepted"),
+        ("stolen", "Unknown", "CertChainError"),
+        ("bare", "Invalid", "NoCertificateAvailable"),
+        ("broken", "Invalid", "CertChainError"),
+    ] {
+        let answer = step(&mut point, name);
+        assert_eq!(
+            (&answer["status"], &answer["certificate"]),
+            (&status.into(), &certificate.into()),
+            "{name}"
+        );
+    }
     assert_eq!(step(&mut point, "started")["status"], "Accepted");
 
     let order = |command: Command| runtime.block_on(world.handle.state.command(&id, command, "test"));
