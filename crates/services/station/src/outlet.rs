@@ -211,12 +211,21 @@ impl OutletTask {
     fn step(&mut self) {
         let conditions = self.conditions();
         let now = self.shared.power.now();
-        let changes = {
+        {
             let mut unit = self.shared.power.lock();
             unit.model.advance(now);
             unit.renew(now, conditions);
-            unit.changes()
-        };
+        }
+        self.contactor_moved();
+        self.matching();
+        self.sample(now);
+        self.tell_vehicle(now);
+    }
+
+    /// Takes note of what the contactor did. A withdrawn permit also takes back the wish for power, so
+    /// that it needs a new request of the session.
+    fn contactor_moved(&mut self) {
+        let changes = self.shared.power.lock().changes();
         for change in changes {
             match change {
                 Change::Closed => self
@@ -226,9 +235,6 @@ impl OutletTask {
                 Change::Opened(reason) => self.opened(reason),
             }
         }
-        self.matching();
-        self.sample(now);
-        self.tell_vehicle(now);
     }
 
     fn opened(&mut self, reason: gridlatch_interlock::OpenReason) {

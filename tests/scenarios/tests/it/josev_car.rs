@@ -140,7 +140,16 @@ fn charge(case: Case) -> Option<(Outcome, Heard, Arc<Kept>)> {
 
 /// The whole way to an orderly stop, with energy in the meter and the contactor open at the end.
 fn charges(case: Case) -> Option<(Outcome, Heard, Arc<Kept>)> {
-    let (outcome, heard, kept) = charge(case)?;
+    let mut charged = charge(case)?;
+    // On a machine so busy that the station's task gets no processor for 100 ms the permit lapses and
+    // the session is refused, as it must be. That says nothing about the peer: try again.
+    for _ in 0..3 {
+        if !charged.2.has("power.permit_lapsed") {
+            break;
+        }
+        charged = charge(case)?;
+    }
+    let (outcome, heard, kept) = charged;
     assert!(outcome.successful, "{case:?}: {}", outcome.reason);
     assert_eq!(outcome.count("SessionStopRes"), 1, "{case:?}");
     assert!(

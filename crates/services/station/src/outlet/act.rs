@@ -73,6 +73,8 @@ impl OutletTask {
 
     /// Asks the interlock while the session wants power and has not got it.
     fn ask_for_power(&mut self) {
+        // What the watch withdrew since the last look must not come back from an old wish.
+        self.contactor_moved();
         if !self.wants_power {
             return;
         }
