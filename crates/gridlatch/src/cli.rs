@@ -1,10 +1,12 @@
 //! The command line: sub-commands and the exit codes 0 (ok), 1 (the answer is no), 2 (usage or run error).
 
+pub(crate) mod bench;
 pub(crate) mod decode;
 pub(crate) mod ev;
 pub(crate) mod explain;
+pub(crate) mod up;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Secure vehicle-to-grid: charging station, car, Plug & Charge PKI and platform in one binary.
 ///
@@ -23,19 +25,34 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start everything on this machine
+    Up(up::UpArgs),
     /// Plug a simulated car into a station
     Ev(ev::EvCommand),
     /// Print the V2G messages of a capture
     Decode(decode::DecodeArgs),
     /// Explain a code: what happened, who is to blame, what to do
     Explain(explain::ExplainArgs),
+    /// Measure this build on this machine
+    Bench(bench::BenchCommand),
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs: one JSON value a line
+    Json,
 }
 
 /// Runs the sub-command and returns the exit code.
 pub(crate) fn run(cli: Cli) -> u8 {
     match cli.command {
+        Command::Up(args) => up::run(args),
         Command::Ev(command) => ev::run(command),
         Command::Decode(args) => decode::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Bench(command) => bench::run(command),
     }
 }

@@ -4,9 +4,11 @@
 //! and prints what they say.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cli;
-#[allow(dead_code, reason = "`up` and `ev` use it; they land one after the other")]
 mod run_file;
+mod say;
+mod up;
 
 use std::process::ExitCode;
 

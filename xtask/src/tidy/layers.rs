@@ -14,13 +14,14 @@ enum Layer {
 }
 
 /// The folder of a package decides its layer.
-const LAYERS: [(&str, Layer); 7] = [
+const LAYERS: [(&str, Layer); 8] = [
     ("crates/vocab", Layer::Vocab),
     ("crates/core/", Layer::Core),
     ("crates/io/", Layer::Io),
     ("crates/services/", Layer::Service),
     ("crates/gridlatch", Layer::Binary),
     ("tests/", Layer::Outside),
+    ("fuzz", Layer::Outside),
     ("xtask", Layer::Outside),
 ];
 
