@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use gridlatch_keys::{FileKey, KeyError, write_atomically};
+use gridlatch_keys::{FileKey, KeyError, Signer as _, write_atomically};
 use gridlatch_trust::Generation;
 use gridlatch_vocab::StationId;
 
@@ -38,7 +38,7 @@ pub(crate) fn export(pki: &DevPki, dir: &Path) -> Result<(), PkiError> {
     let secc = pki
         .station_credentials(&station)?
         .into_iter()
-        .find(|credential| credential.label.starts_with(World::Iso2.folder()))
+        .find(|credential| credential.key.algorithm() == World::Iso2.algorithm())
         .expect("a station has a credential for each generation");
     let oem = pki.provisioning(&car, Generation::Iso2)?;
     let contract = pki.contract(&car, Generation::Iso2)?;

@@ -359,3 +359,43 @@ fn the_profile_checker_of_iso15118_agrees() {
     }
     assert_eq!(checked, 11);
 }
+
+/// Josev's own loader reads every key and verifies every chain of the export. Needs Josev's
+/// environment, which `scripts/peers.sh josev` makes; without it the test says so and passes.
+#[test]
+fn josev_loads_and_verifies_the_export() {
+    use std::io::Write as _;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let found = Command::new("bash")
+        .arg(workspace.join("scripts/peers.sh"))
+        .arg("josev")
+        .output()
+        .unwrap();
+    let answer = String::from_utf8_lossy(&found.stdout).into_owned();
+    let Some(python) = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("josev "))
+        .filter(|_| found.status.success())
+    else {
+        writeln!(
+            std::io::stderr(),
+            "skipped: josev_loads_and_verifies_the_export: no Josev here"
+        )
+        .unwrap();
+        return;
+    };
+    let (_dir, pki) = fresh();
+    let out = tempfile::tempdir().unwrap();
+    pki.export_josev(out.path()).unwrap();
+    let output = Command::new(Path::new(python).join("bin/python"))
+        .args(["-c", include_str!("tests/josev_load.py")])
+        .env("PKI_PATH", format!("{}/", out.path().display()))
+        .current_dir(out.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("verified 4 chains"),
+        "{output:?}"
+    );
+}
