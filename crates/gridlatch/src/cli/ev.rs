@@ -105,7 +105,7 @@ fn prepare(args: &ChargeArgs) -> Result<Prepared> {
         link,
         generation,
         energy: args.energy_kind().energy(),
-        control: args.control.map(args::ControlKind::control),
+        control: args.control_kind().map(args::ControlKind::control),
         auth,
         tls,
         battery: BatteryConfig {

@@ -1,7 +1,6 @@
 //! SDP over UDP: ask until a usable answer is in.
 
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::path::Path;
 use std::time::Duration;
 
 use gridlatch_link::sdp::{GROUP, MAX_DATAGRAM, PORT, SdpSocket};
@@ -95,17 +94,21 @@ fn target(at: &DiscoverAt) -> Result<(SocketAddrV6, u32, SocketAddrV6), Failure>
     }
 }
 
-/// The kernel's number for a network interface.
+/// The kernel's number for a network interface, from the table of this thread's network namespace
+/// (`/sys` shows the namespace of whoever mounted it). An interface without an IPv6 address is not in it,
+/// and would be of no use.
 fn interface_index(name: &str) -> Result<u32, Failure> {
-    // A name with a slash would leave the folder; the kernel allows none in interface names.
-    if name.contains('/') {
-        return Err(failed(format!("{name:?} is no network interface")));
-    }
-    let path = Path::new("/sys/class/net").join(name).join("ifindex");
-    std::fs::read_to_string(&path)
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .ok_or_else(|| failed(format!("there is no network interface {name:?}")))
+    let table = std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default();
+    table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .find(|fields| fields.get(5) == Some(&name))
+        .and_then(|fields| u32::from_str_radix(fields.get(1)?, 16).ok())
+        .ok_or_else(|| {
+            failed(format!(
+                "there is no network interface {name:?} with an IPv6 address"
+            ))
+        })
 }
 
 /// Link-local addresses need the interface they are on.

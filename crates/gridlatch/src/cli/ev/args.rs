@@ -104,7 +104,7 @@ pub(crate) struct ChargeArgs {
     /// Give energy back afterwards: this much, or for as long as was charged
     #[arg(long, value_name = "KWH", num_args = 0..=1, default_missing_value = "")]
     pub(crate) discharge: Option<Amount>,
-    /// Who decides the power (ISO 15118-20)
+    /// Who decides the power (ISO 15118-20); scheduled with --discharge, the station's first offer otherwise
     #[arg(long, value_enum)]
     pub(crate) control: Option<ControlKind>,
     /// State of charge at the start
@@ -157,6 +157,12 @@ impl ChargeArgs {
             Some(_) => EnergyKind::DcBpt,
             None => EnergyKind::Dc,
         })
+    }
+
+    /// Who decides the power. A car told to give energy back has to decide that itself, unless told to leave
+    /// it to the station.
+    pub(crate) fn control_kind(&self) -> Option<ControlKind> {
+        self.control.or(self.discharge.map(|_| ControlKind::Scheduled))
     }
 
     /// What the driver wants.
