@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gridlatch_session::secc::{self, sdp, slac};
+use gridlatch_session::secc::{sdp, slac};
 use gridlatch_session::wire::{
     Agreed, Conversation, Framer, Framing, decode_frame, describe_homeplug, describe_sdp,
 };
@@ -122,7 +122,7 @@ fn discovery(data: &[u8]) {
         tls: endpoint,
         plain: None,
     };
-    if let secc::sdp::Reaction::Answer { datagram, tls, .. } = sdp::answer(data, endpoints) {
+    if let sdp::Reaction::Answer { datagram, tls, .. } = sdp::answer(data, endpoints) {
         assert!(tls, "no TLS was answered where only TLS is offered");
         assert!(
             describe_sdp(&datagram).is_ok(),
@@ -167,7 +167,8 @@ fn capture_file(data: &[u8]) {
         entries < 10_000
     };
     let summary = match capture::read(data, KeyLog::default(), &mut sink) {
-        Ok(summary) | Err((_, summary)) => summary,
+        Ok(summary) => summary,
+        Err((_, summary)) => *summary,
     };
     let _ = summary.to_json();
 }

@@ -1,5 +1,6 @@
 //! Two ends of a connection, and hostile bytes.
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "an arbitrary origin for simulated time")]
 
 use std::time::{Duration, Instant};
 

@@ -117,6 +117,9 @@ fn join(faults: &[lint::Fault]) -> String {
 /// What a signing closure may fail with.
 pub type SignError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What signs: from the bytes to be signed to the signature of the issuer's key.
+pub type Sign<'a> = dyn Fn(&[u8]) -> Result<Vec<u8>, SignError> + 'a;
+
 /// Builds, lints, and has signed: `sign` gets the bytes to be signed and returns the signature of the
 /// issuer's key, whose algorithm is `issuer_algorithm`.
 ///
@@ -126,7 +129,7 @@ pub fn build(
     request: &Request<'_>,
     issuer: Issuer<'_>,
     issuer_algorithm: KeyAlgorithm,
-    sign: &dyn Fn(&[u8]) -> Result<Vec<u8>, SignError>,
+    sign: &Sign<'_>,
 ) -> Result<Vec<u8>, BuildError> {
     let tbs = tbs(request, issuer, issuer_algorithm)?;
     let message = tbs.to_der()?;

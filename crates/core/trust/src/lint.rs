@@ -120,7 +120,7 @@ pub fn accept(tbs: &TbsCertificate, octets: usize, profile: Profile) -> Vec<Faul
             ),
         );
     }
-    if !key_usage(tbs).is_some_and(|(_, bits)| bits & row.required_usage == row.required_usage) {
+    if key_usage(tbs).is_none_or(|(_, bits)| bits & row.required_usage != row.required_usage) {
         fault(
             &mut faults,
             pki::KEY_USAGE,

@@ -172,13 +172,16 @@ fn progress(line: String) {
     }
 }
 
+/// A line of the table: its name and its figure.
+type Row = (&'static str, fn(&Figures) -> f64);
+
 fn table(case: Case, ours: &Figures, peer: Option<&Figures>) {
     say::result(format!("\n{}", case.title()));
     say::result(format!(
         "  {:<42} {:>12} {:>12} {:>10}",
         "", "gridlatch", "Josev", "ratio"
     ));
-    let rows: [(&str, fn(&Figures) -> f64); 7] = [
+    let rows: [Row; 7] = [
         ("discovery to TLS up, ms", |f| f.tls_ms),
         ("discovery to first charge-loop answer, ms", |f| f.first_loop_ms),
         ("charge-loop round trips per second", |f| f.loops_per_s),

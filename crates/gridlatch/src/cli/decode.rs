@@ -133,7 +133,7 @@ fn decode(args: &DecodeArgs, out: impl Write, stderr: &mut dyn Write) -> Result<
     output?;
     let (summary, error) = match read {
         Ok(summary) => (summary, None),
-        Err((error, summary)) => (summary, Some(error)),
+        Err((error, summary)) => (*summary, Some(error)),
     };
     printer.summary(&summary)?;
     printer.flush()?;

@@ -179,10 +179,7 @@ async fn charge(args: &ChargeArgs, prepared: Prepared) -> i32 {
     let shower = show::Shower::new(args.format, figures);
     let printing = tokio::spawn(shower.steps(steps));
     let outcome = gridlatch_evcc::charge(config, Arc::new(Quiet), sender).await;
-    let shower = match printing.await {
-        Ok(shower) => shower,
-        Err(_) => return 2,
-    };
+    let Ok(shower) = printing.await else { return 2 };
     shower.outcome(&outcome);
     let moved = outcome.summary().energy_in_wh + outcome.summary().energy_out_wh > 0.0;
     if let Some((run, station, evse)) = &running

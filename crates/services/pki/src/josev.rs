@@ -33,8 +33,7 @@ pub(crate) fn export(pki: &DevPki, dir: &Path) -> Result<(), PkiError> {
         out.certificate(&format!("{name}Cert"), &pair.der)?;
         out.key(name, &pair.key)?;
     }
-    let station: StationId = NAME.parse().expect("letters are a station id");
-    let car: VehicleName = NAME.parse().expect("letters are a vehicle name");
+    let (station, car) = names();
     let secc = pki
         .station_credentials(&station)?
         .into_iter()
@@ -137,4 +136,11 @@ impl Out {
             })
         })
     }
+}
+
+/// The station and the car that Josev plays.
+fn names() -> (StationId, VehicleName) {
+    let station = NAME.parse().expect("letters are a station id");
+    let car = NAME.parse().expect("letters are a vehicle name");
+    (station, car)
 }

@@ -68,7 +68,8 @@ fn everything(pki: &DevPki) -> Vec<(String, Vec<Vec<u8>>, Vec<u8>)> {
         let contract = pki.contract(&car(), generation).unwrap();
         all.push((format!("{generation} contract"), contract.chain, mo[g].clone()));
     }
-    for credential in [pki.vehicle(&car()).unwrap()] {
+    {
+        let credential = pki.vehicle(&car()).unwrap();
         all.push((credential.label, credential.chain, oem[1].clone()));
     }
     for credential in [

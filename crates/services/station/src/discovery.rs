@@ -74,7 +74,7 @@ pub(crate) async fn serve(
             }
             Reaction::Drop { code, message } => {
                 refused += 1;
-                if refused <= QUIET_AFTER || refused % 100 == 0 {
+                if refused <= QUIET_AFTER || refused.is_multiple_of(100) {
                     report.emit(report.event(code, message).with("refused", refused));
                 }
             }

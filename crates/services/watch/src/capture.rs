@@ -31,12 +31,12 @@ pub fn read(
     file: impl Read + Send,
     keys: KeyLog,
     sink: &mut dyn FnMut(Entry) -> bool,
-) -> Result<Summary, (CaptureError, Summary)> {
+) -> Result<Summary, (CaptureError, Box<Summary>)> {
     let mut analyzer = Analyzer::new(keys);
     let mut going = true;
     let mut packets = match Packets::new(file) {
         Ok(packets) => packets,
-        Err(error) => return Err((error, analyzer.finish(&mut |_| ()))),
+        Err(error) => return Err((error, Box::new(analyzer.finish(&mut |_| ())))),
     };
     let mut failure = None;
     while going {
@@ -57,7 +57,7 @@ pub fn read(
         }
     });
     match failure {
-        Some(error) => Err((error, summary)),
+        Some(error) => Err((error, Box::new(summary))),
         None => Ok(summary),
     }
 }

@@ -36,7 +36,7 @@ fn read(path: &Path, keys: &str) -> (Vec<Entry>, Summary) {
     let summary = match read {
         Ok(summary) => summary,
         // Recorders of some cars were killed in the middle of their last packet.
-        Err((CaptureError::Truncated { .. }, summary)) => summary,
+        Err((CaptureError::Truncated { .. }, summary)) => *summary,
         Err((error, _)) => panic!("{}: {error}", path.display()),
     };
     (entries, summary)

@@ -14,7 +14,9 @@ fn path(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn read_bytes(bytes: &[u8], keys: KeyLog) -> (Vec<Entry>, Result<Summary, (CaptureError, Summary)>) {
+type Read = Result<Summary, (CaptureError, Box<Summary>)>;
+
+fn read_bytes(bytes: &[u8], keys: KeyLog) -> (Vec<Entry>, Read) {
     let mut entries = Vec::new();
     let result = capture::read(bytes, keys, &mut |entry| {
         entries.push(entry);

@@ -20,7 +20,7 @@ struct Kept(Mutex<Vec<Event>>);
 
 impl EventSink for Kept {
     fn emit(&self, event: Event) {
-        eprintln!("{} {} {} {:?}", event.at, event.code, event.message, event.fields);
+        println!("{} {} {} {:?}", event.at, event.code, event.message, event.fields);
         self.0.lock().unwrap().push(event);
     }
 }

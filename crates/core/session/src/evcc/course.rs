@@ -88,9 +88,8 @@ impl Course {
             Want::Charge => self.charge_request_wh(vehicle),
             Want::Discharge => {
                 let goal = self.wish.discharge.unwrap_or_default().energy_wh;
-                -goal.map_or(vehicle.reserve_wh(), |goal| {
-                    (goal - vehicle.given_wh).clamp(0.0, vehicle.reserve_wh())
-                })
+                let reserve = vehicle.reserve_wh();
+                -goal.map_or(reserve, |goal| (goal - vehicle.given_wh).clamp(0.0, reserve))
             }
             Want::Stop => 0.0,
         }

@@ -108,7 +108,7 @@ impl Log {
             self.end_run(now_ms, vehicle, None);
         }
         let out = flow.watts < -STILL_W;
-        let run = self.run.get_or_insert_with(|| Run {
+        let run = self.run.get_or_insert(Run {
             out,
             energy_wh: if out { vehicle.given_wh } else { vehicle.taken_wh },
             soc: vehicle.soc,

@@ -43,15 +43,13 @@ impl Policy {
                 });
             }
             D::AuthorizationReq(request) => self.authorization_request(clock, request),
-            D::ServiceDiscoveryReq(_) => {
-                if !self.is_authorised() {
-                    self.reject(
-                        R::FAILEDSequenceError as u8,
-                        codes::OUT_OF_SEQUENCE,
-                        "ServiceDiscoveryReq",
-                        "the session is not authorised",
-                    );
-                }
+            D::ServiceDiscoveryReq(_) if !self.is_authorised() => {
+                self.reject(
+                    R::FAILEDSequenceError as u8,
+                    codes::OUT_OF_SEQUENCE,
+                    "ServiceDiscoveryReq",
+                    "the session is not authorised",
+                );
             }
             D::ServiceSelectionReq(request) => self.select_service(request),
             D::PowerDeliveryReq(request) => self.power_delivery_iso20(request),

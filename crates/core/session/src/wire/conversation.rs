@@ -120,10 +120,11 @@ impl Conversation {
             ));
         }
         // A new handshake may come on a stream that resumed mid-capture, never after agreement.
-        if kind == PayloadType::ExiEncodedV2gMessage && (self.agreed.is_none() || self.assumed) {
-            if let Ok(message) = Message::decode(None, kind, payload) {
-                return self.handshake(&frame, &message);
-            }
+        if kind == PayloadType::ExiEncodedV2gMessage
+            && (self.agreed.is_none() || self.assumed)
+            && let Ok(message) = Message::decode(None, kind, payload)
+        {
+            return self.handshake(&frame, &message);
         }
         match (self.agreed, kind) {
             (Some(Agreed::Din70121), _) => frame.din(),

@@ -162,13 +162,14 @@ impl ChargeArgs {
     /// Who decides the power. A car told to give energy back has to decide that itself, unless told to leave
     /// it to the station.
     pub(crate) fn control_kind(&self) -> Option<ControlKind> {
-        self.control.or(self.discharge.map(|_| ControlKind::Scheduled))
+        self.control
+            .or_else(|| self.discharge.map(|_| ControlKind::Scheduled))
     }
 
     /// What the driver wants.
     pub(crate) fn wish(&self) -> Wish {
         let open = self.target_kwh.is_none() && self.target_soc.is_none();
-        let seconds = self.seconds.or(open.then_some(DEFAULT_SECONDS));
+        let seconds = self.seconds.or_else(|| open.then_some(DEFAULT_SECONDS));
         let duration_ms = seconds.map(|seconds| u64::from(seconds) * 1000);
         Wish {
             charge: Goal {

@@ -43,7 +43,7 @@ fn path(path: &std::path::Path) -> &str {
 async fn s_client_as_a_vehicle_of_iso_15118_2() {
     let world = world();
     let files = Files::new();
-    let root = files.certificates("root.pem", &[world.p256.root.der.clone()]);
+    let root = files.certificates("root.pem", std::slice::from_ref(&world.p256.root.der));
     let base = [
         "-tls1_2",
         "-CAfile",
@@ -185,7 +185,7 @@ async fn s_server_as_a_station_of_either_generation() {
             .args(["-key", path(&files.key("key.pem", &tree.leaf.key))])
             .args([
                 "-CAfile",
-                path(&files.certificates("oem.pem", &[world.vehicle.root.der.clone()])),
+                path(&files.certificates("oem.pem", std::slice::from_ref(&world.vehicle.root.der))),
             ])
             .args(args)
             .stdin(Stdio::piped())

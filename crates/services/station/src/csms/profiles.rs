@@ -233,7 +233,7 @@ fn power(period: &ChargingSchedulePeriod) -> Option<Watts> {
             let setpoint = watts(period.setpoint.or(period.limit)?)?;
             // The limits of the period bound the set-point in both directions.
             let high = period.limit.and_then(watts).unwrap_or(Watts(f64::MAX));
-            let low = period.discharge_limit.and_then(watts).unwrap_or(Watts(-f64::MAX));
+            let low = period.discharge_limit.and_then(watts).unwrap_or(Watts(f64::MIN));
             Some(setpoint.within(low, high))
         }
         _ => watts(period.limit?).filter(|limit| limit.0 >= 0.0),

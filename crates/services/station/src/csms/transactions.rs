@@ -68,7 +68,7 @@ impl Transactions {
             // The number is written after the message: the outbox may be one ahead.
             let waiting = parcels
                 .iter()
-                .filter_map(|item| parcel(item))
+                .filter_map(parcel)
                 .filter_map(|p| numbered(&p.payload, &id))
                 .max();
             let number = last.next.max(waiting.map_or(0, |number| number + 1));

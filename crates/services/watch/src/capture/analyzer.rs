@@ -158,10 +158,10 @@ impl Analyzer {
         let asks = datagram.destination.port == SDP_PORT;
         let what = match describe_sdp(datagram.payload) {
             Ok(described) => {
-                if let Some(Tree::Int(port)) = described.fields.get("port") {
-                    if let (Ok(port), true) = (u16::try_from(*port), self.announced.len() < MAX_REMEMBERED) {
-                        self.announced.insert(port);
-                    }
+                if let Some(Tree::Int(port)) = described.fields.get("port")
+                    && let (Ok(port), true) = (u16::try_from(*port), self.announced.len() < MAX_REMEMBERED)
+                {
+                    self.announced.insert(port);
                 }
                 What::Message(Box::new(described))
             }
@@ -184,10 +184,8 @@ impl Analyzer {
                 let direction = usize::from(segment.source != flow.ends[0]);
                 flow.halves[direction].is_other(segment.sequence) || flow.halves.iter().any(Half::is_finished)
             });
-        if stale {
-            if let Some(flow) = self.flows.remove(&key) {
-                self.close(flow, sink);
-            }
+        if stale && let Some(flow) = self.flows.remove(&key) {
+            self.close(flow, sink);
         }
         if !self.flows.contains_key(&key) {
             if segment.payload.is_empty() && !segment.syn {

@@ -21,7 +21,7 @@ const AC_MINIMUM_A: f64 = 6.0;
 
 impl Iso2 {
     /// From the agreed parameters towards power: DC tests the cable first.
-    pub(super) fn to_power(&mut self, ctx: &mut Context<'_>) -> Next {
+    pub(super) fn towards_power(&mut self, ctx: &mut Context<'_>) -> Next {
         ctx.log.pilot(Pilot::C);
         if self.is_dc(ctx) {
             Next::Send(requests::cable_check(ctx.vehicle))

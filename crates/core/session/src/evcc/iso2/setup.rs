@@ -136,7 +136,7 @@ impl Iso2 {
         let detail = format!("{}, schedule {}", self.limits_text(ctx), self.schedule.tuple);
         let fields = vec![("schedule", self.schedule.tuple.into())];
         ctx.done(Log::after_parameters(ctx.config.energy), detail, fields);
-        self.to_power(ctx)
+        self.towards_power(ctx)
     }
 
     fn take_schedule(&mut self, res: &ChargeParameterDiscoveryRes) {
