@@ -250,6 +250,13 @@ async def secc():
             if status == ServiceStatus.READY:
                 report("ready")
 
+        async def get_dc_charge_parameters(self):
+            """As published it announces 40 V at most and at least (ISO 15118-2); no car of the 400 V class may accept that."""
+            parameters = await super().get_dc_charge_parameters()
+            parameters.evse_maximum_voltage_limit.value = 100  # times ten
+            parameters.evse_maximum_current_limit.value = 30  # times ten
+            return parameters
+
         async def send_charging_command(self, ev_target_voltage, ev_target_current, *args, **kwargs):
             if ev_target_voltage:
                 self.evse_data_context.present_voltage = int(ev_target_voltage)

@@ -189,7 +189,10 @@ impl Iso20 {
                 Control::Scheduled => {
                     cm::EVPowerProfileChoice::ScheduledEVPPTControlMode(cm::ScheduledEVPPTControlMode {
                         selected_schedule_tuple_id: self.schedule_tuple,
-                        power_tolerance_acceptance: None,
+                        // The schema lets it be absent; Josev does not. The profile stays within the schedule anyway.
+                        power_tolerance_acceptance: Some(
+                            cm::PowerToleranceAcceptance::PowerToleranceConfirmed,
+                        ),
                     })
                 }
             },

@@ -218,7 +218,7 @@ impl Iso20 {
                 remaining_time_to_minimum_soc: None,
                 remaining_time_to_target_soc: None,
                 remaining_time_to_maximum_soc: None,
-                charging_complete: None,
+                charging_complete: Some(false),
                 battery_energy_capacity: Some(number(vehicle.capacity_wh)),
                 inlet_hot: None,
             }),
