@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
+mod contract;
 mod harness;
 mod hostile;
 mod order;
+mod real_car;
 
 use gridlatch_vocab::{Amps, Watts};
 use iso15118::iso2::{self, BodyChoice as B};

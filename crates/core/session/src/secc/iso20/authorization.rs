@@ -50,6 +50,8 @@ impl Policy {
             (m::Authorization::EIM, m::AuthorizationReqChoice::EIMAReqAuthorizationMode(_))
                 if self.config.eim || !self.offers_contract() =>
             {
+                // A contract may have been tried and warned of before; it is not what is authorised now.
+                self.by_contract = false;
                 self.authority = Authority::Asked;
                 self.outputs.push_back(Output::Authorize(Identity::External));
             }

@@ -56,7 +56,10 @@ pub(super) struct Car {
     pub(super) evse: Evse,
     pub(super) verdict: Verdict,
     pub(super) was_closed: bool,
+    /// How often the platform was asked.
+    pub(super) asked: u32,
     pub(super) events: Vec<Notice>,
+    pub(super) wall: Timestamp,
     conn: Connection,
     id: SessionId,
     now: Duration,
@@ -82,7 +85,9 @@ impl Car {
             },
             verdict: Verdict::Accepted { discharge: true },
             was_closed: false,
+            asked: 0,
             events: Vec::new(),
+            wall: clock.wall,
             conn: Connection::new(),
             id: SessionId::NONE,
             now: Duration::ZERO,
@@ -92,7 +97,7 @@ impl Car {
     fn clock(&self) -> Clock {
         Clock {
             monotonic: self.now,
-            wall: Timestamp::from_unix_millis(1_800_000_000_000),
+            wall: self.wall,
         }
     }
 
@@ -129,7 +134,10 @@ impl Car {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Event(notice) => self.events.push(notice),
-            Output::Authorize(_) => self.session.authorized(self.verdict.clone()),
+            Output::Authorize(_) => {
+                self.asked += 1;
+                self.session.authorized(self.verdict.clone());
+            }
             Output::TestIsolation => self.evse.isolation = Isolation::Valid,
             Output::CloseContactor => {
                 self.evse.contactor_closed = true;
@@ -173,6 +181,14 @@ impl Car {
             self.id = id;
         }
         answer
+    }
+
+    /// Sends a request whatever becomes of it.
+    pub(super) fn now_try(&mut self, mut request: Message) {
+        request.set_session_id(self.id);
+        self.conn.send(&request).unwrap();
+        let bytes = self.conn.take_transmit();
+        self.send(&bytes);
     }
 
     pub(super) fn id(&self) -> SessionId {
@@ -311,7 +327,7 @@ pub(super) fn iso2_dc_requests() -> Vec<Message> {
     ]
 }
 
-fn header() -> MessageHeader {
+pub(super) fn header() -> MessageHeader {
     MessageHeader {
         session_id: Vec::new(),
         time_stamp: 1_800_000_000,
@@ -323,7 +339,7 @@ fn rn(value: i16, exponent: i8) -> RationalNumber {
     RationalNumber { exponent, value }
 }
 
-fn common(document: m::Document) -> Message {
+pub(super) fn common(document: m::Document) -> Message {
     Message::Iso20(Box::new(document))
 }
 
