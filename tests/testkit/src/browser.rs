@@ -75,17 +75,7 @@ impl Browser {
     /// # Errors
     /// When one of them does not start.
     pub async fn start(look: Look) -> Result<Self> {
-        let mut command = Command::new("chromedriver");
-        // Port 0: the driver takes a free one itself and says which.
-        command.arg("--port=0");
-        let mut driver = Process::spawn("chromedriver", command)?;
-        const READY: &str = "started successfully on port ";
-        let line = driver.wait_line(LIMIT, |line| line.contains(READY))?;
-        let port: u16 = line
-            .split(READY)
-            .nth(1)
-            .and_then(|rest| rest.trim_end_matches('.').parse().ok())
-            .with_context(|| format!("no port in {line:?}"))?;
+        let (driver, port) = driver()?;
         let profile = crate::temp::dir()?;
         let args = [
             "--headless".to_owned(),
@@ -346,5 +336,30 @@ impl WebDriverCompatibleCommand for Raw {
 
     fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
         (http::Method::POST, Some(self.body.to_string()))
+    }
+}
+
+/// Starts a driver on a port of its own choice. It takes a free IPv6 port first and gives up when somebody has the
+/// IPv4 port of the same number, which two tests at once can bring about: then it is started again.
+fn driver() -> Result<(Process, u16)> {
+    const READY: &str = "started successfully on port ";
+    const ATTEMPTS: u32 = 5;
+    let mut attempt = 1;
+    loop {
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0");
+        let mut driver = Process::spawn("chromedriver", command)?;
+        match driver.wait_line(LIMIT, |line| line.contains(READY)) {
+            Ok(line) => {
+                let port = line
+                    .split(READY)
+                    .nth(1)
+                    .and_then(|rest| rest.trim_end_matches('.').parse().ok())
+                    .with_context(|| format!("no port in {line:?}"))?;
+                return Ok((driver, port));
+            }
+            Err(problem) if attempt == ATTEMPTS => return Err(problem),
+            Err(_) => attempt += 1,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The power permit: the only code that may say "close the contactor".
 //!
 //! A permit holds while every [`Condition`] holds and somebody who sees all of them has said so in the
-//! last [`RENEWAL`]. Any condition failing, and any silence, withdraws it. After a withdrawal the
+//! permit's life, [`RENEWAL`] unless set otherwise. Any condition failing, and any silence, withdraws it. After a withdrawal the
 //! contactor stays open until it is asked to close again: power never comes back by itself.
 //!
 //! Deliberately absent: TLS, OCPP, messages, clocks. Conditions and `now` are arguments.
@@ -15,6 +15,10 @@ mod tests;
 
 /// How long a renewal lasts. A holder renews at least this often, or power is gone.
 pub const RENEWAL: Duration = Duration::from_millis(100);
+
+/// The longest life a permit can be given: a bench on a busy machine may need more than
+/// [`RENEWAL`], nobody needs more than this.
+pub const LONGEST_RENEWAL: Duration = Duration::from_secs(1);
 
 /// What has to be true for power to flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,7 +108,7 @@ pub enum OpenReason {
     NotRequested,
     /// A condition does not hold.
     Missing(Condition),
-    /// The holder fell silent for longer than [`RENEWAL`].
+    /// The holder fell silent for longer than the permit lives.
     Silence,
 }
 
@@ -132,6 +136,7 @@ pub enum Line {
 /// `now` is any monotonic time; going backwards counts as no time passing.
 #[derive(Debug, Clone)]
 pub struct Interlock {
+    life: Duration,
     requested: bool,
     conditions: Conditions,
     expires: Option<Duration>,
@@ -145,15 +150,23 @@ impl Default for Interlock {
 }
 
 impl Interlock {
-    /// An open line.
+    /// An open line whose permits live [`RENEWAL`].
     #[must_use]
     pub const fn new() -> Self {
         Self {
+            life: RENEWAL,
             requested: false,
             conditions: Conditions::NONE,
             expires: None,
             line: Line::Open(OpenReason::NotRequested),
         }
+    }
+
+    /// The same with permits that live `life`, at most [`LONGEST_RENEWAL`].
+    #[must_use]
+    pub fn with_life(mut self, life: Duration) -> Self {
+        self.life = life.min(LONGEST_RENEWAL);
+        self
     }
 
     /// The session asks for power. Closes only if all conditions hold and are fresh.
@@ -169,12 +182,12 @@ impl Interlock {
         self.line
     }
 
-    /// The holder reports the conditions, good for [`RENEWAL`] from `now`.
+    /// The holder reports the conditions, good for the permit's life from `now`.
     pub fn renew(&mut self, now: Duration, conditions: Conditions) -> Line {
         // A renewal that comes too late does not bridge the gap it left.
         let line = self.evaluate(now);
         self.conditions = conditions;
-        self.expires = Some(now.saturating_add(RENEWAL));
+        self.expires = Some(now.saturating_add(self.life));
         match line {
             Line::Open(OpenReason::Silence) if !self.requested => line,
             _ => self.evaluate(now),

@@ -35,6 +35,15 @@ fn silence_opens_and_a_late_renewal_does_not_close_again() {
 }
 
 #[test]
+fn a_longer_life_is_granted_up_to_its_bound() {
+    let mut interlock = Interlock::new().with_life(ms(60_000));
+    interlock.renew(ms(0), Conditions::all());
+    assert_eq!(interlock.request(ms(500)), Line::Closed);
+    assert_eq!(interlock.evaluate(ms(999)), Line::Closed);
+    assert_eq!(interlock.evaluate(ms(1000)), Line::Open(OpenReason::Silence));
+}
+
+#[test]
 fn a_lost_condition_opens_at_once_and_names_itself() {
     for condition in Condition::ALL {
         let mut interlock = Interlock::new();

@@ -85,6 +85,7 @@ pub(crate) fn station(args: &StationArgs) -> Result<()> {
             kind: "Central".to_owned(),
         },
         sample_interval: Duration::from_secs(1),
+        permit_life: Duration::from_millis(500),
     };
     runtime()?.block_on(async {
         let hub = Hub::new(HubConfig::default(), None);

@@ -24,6 +24,10 @@ pub struct StationConfig {
     pub eim: EimPolicy,
     /// How often a running transaction is sampled.
     pub sample_interval: Duration,
+    /// How long the contactor stays closed when the session's task falls silent:
+    /// `gridlatch_interlock::RENEWAL` (100 ms) in the field; benches on busy machines may take up to
+    /// `LONGEST_RENEWAL`.
+    pub permit_life: Duration,
 }
 
 /// TLS on the cable.

@@ -73,11 +73,11 @@ pub(crate) struct Power {
 }
 
 impl Power {
-    pub(crate) fn new(model: Model, origin: Instant) -> Self {
+    pub(crate) fn new(model: Model, origin: Instant, permit_life: Duration) -> Self {
         Self {
             unit: Arc::new(Mutex::new(Unit {
                 model,
-                interlock: Interlock::new(),
+                interlock: Interlock::new().with_life(permit_life),
                 changes: Vec::new(),
             })),
             origin,
@@ -135,7 +135,7 @@ mod tests {
         let config = EvseConfig::ac(EvseId(1), "DE*GLA*E1", CableMode::Virtual);
         let registers = (MilliWattHours(0), MilliWattHours(0));
         let model = Model::new(config.kind, config.limits, registers, Duration::ZERO);
-        let power = Power::new(model, Instant::now());
+        let power = Power::new(model, Instant::now(), gridlatch_interlock::RENEWAL);
         watch(std::slice::from_ref(&power)).expect("a thread can be started");
         {
             let now = power.now();

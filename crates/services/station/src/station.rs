@@ -153,6 +153,7 @@ impl Station {
             let power = Power::new(
                 Model::new(evse.kind, evse.limits, evse.registers, Duration::ZERO),
                 origin,
+                config.permit_life,
             );
             powers.push(power.clone());
             let sdp = discovery::serve(
