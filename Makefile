@@ -1,8 +1,9 @@
 # Gridlatch: the commands a person types. `make` alone lists them.
 SHELL := /bin/bash
 CARGO ?= cargo
-# Where `make up` keeps its state; remove it with `make clean-data`.
-DATA ?= .gridlatch
+# Where `make up` keeps its state; empty is the program's own default, which `gridlatch ev charge` looks at too.
+DATA ?=
+STATE = $(or $(DATA),$(or $(GRIDLATCH_DATA),$(or $(XDG_STATE_HOME),$(HOME)/.local/state)/gridlatch))
 # Extra arguments for `gridlatch up`, for instance ARGS=--demo
 ARGS ?=
 # dev builds fast; `make up PROFILE=release` runs fast.
@@ -15,7 +16,7 @@ help: ## list these commands
 .PHONY: up
 up: deps-build ## build and start everything on this machine (Ctrl-C stops it)
 	$(CARGO) build --profile $(PROFILE) --package gridlatch
-	@exec $(CARGO) run --quiet --profile $(PROFILE) --package gridlatch -- up --data $(DATA) $(ARGS)
+	@exec $(CARGO) run --quiet --profile $(PROFILE) --package gridlatch -- up $(if $(DATA),--data $(DATA)) $(ARGS)
 
 .PHONY: test
 test: deps-test peers ## install what the tests need and run them all
@@ -28,7 +29,7 @@ check: ## what CI checks before the tests: format, lints, tidy, licences, docs
 
 .PHONY: clean-data
 clean-data: ## forget everything `make up` has stored
-	rm -rf $(DATA)
+	rm -rf "$(STATE)"
 
 .PHONY: deps-build deps-test peers
 deps-build:
