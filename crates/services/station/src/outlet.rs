@@ -15,6 +15,7 @@ use gridlatch_session::secc::{Clock, ContractCheck, Kind};
 use gridlatch_vocab::catalogue::{cable as codes, power as power_codes};
 use gridlatch_vocab::{Percent, Personal, TransactionId, Watts};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 use self::session::{Heard, Session};
 use crate::backend::{MeterReading, StopReason, ToPlatform};
@@ -98,6 +99,8 @@ pub(crate) struct OutletTask {
     stop: Option<StopReason>,
     told: Option<(Duration, f64, f64, bool)>,
     occupied: bool,
+    /// The last finished connection while its vehicle has not closed it; at most one is kept.
+    lingering: Option<AbortHandle>,
 }
 
 impl OutletTask {
@@ -136,6 +139,7 @@ impl OutletTask {
             stop: None,
             told: None,
             occupied: false,
+            lingering: None,
         }
     }
 
@@ -341,6 +345,8 @@ impl OutletTask {
         self.shared.reachable.store(self.is_virtual(), Ordering::Release);
         self.release_power();
         self.end_session(StopReason::EvDisconnected);
+        // A start of the platform is for the vehicle that was here, never for the next one.
+        self.remote = None;
         self.shared.power.lock().model.unplugged();
         self.soc = None;
         self.shared

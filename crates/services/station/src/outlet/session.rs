@@ -297,8 +297,9 @@ impl OutletTask {
                 ..
             } = session;
             drop(place);
-            // The vehicle closes first (ISO 15118-2 [V2G2-025]); those that do not are closed on.
-            tokio::spawn(async move {
+            // The vehicle closes first (ISO 15118-2 [V2G2-025]); those that do not are closed on. Only
+            // the last one is waited for, so that nobody can pile connections up here.
+            let linger = tokio::spawn(async move {
                 let mut rest = [0; 256];
                 let wait =
                     async { while matches!(stream.read(&mut rest).await, Ok(length) if length > 0) {} };
@@ -306,6 +307,9 @@ impl OutletTask {
                     let _ = stream.shutdown().await;
                 }
             });
+            if let Some(before) = self.lingering.replace(linger.abort_handle()) {
+                before.abort();
+            }
         }
     }
 

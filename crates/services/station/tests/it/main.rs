@@ -1,0 +1,9 @@
+//! A station as vehicles, strangers on the wire and its platform meet it, over real sockets.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod bench;
+mod connections;
+mod contracts;
+mod discovery;
+mod orders;
+mod stream;
