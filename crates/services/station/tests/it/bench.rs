@@ -91,6 +91,8 @@ pub(crate) fn bench_with(count: u16, plain: bool, change: impl FnOnce(&mut Stati
             kind: "Central".to_owned(),
         },
         sample_interval: Duration::from_millis(100),
+        // Sixteen tests at once make any machine busy.
+        permit_life: gridlatch_interlock::LONGEST_RENEWAL,
     };
     change(&mut config);
     let events = Arc::new(Recorder::default());
