@@ -19,7 +19,7 @@ use gridlatch_evcc::{
 };
 use gridlatch_host::{Shutdown, now};
 use gridlatch_pki::dev::{self, VehicleName};
-use gridlatch_vocab::{Event, EventSink, Personal, StationId};
+use gridlatch_vocab::{Blame, Event, EventSink, Personal, StationId};
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use args::ChargeArgs;
@@ -193,6 +193,8 @@ async fn charge(args: &ChargeArgs, prepared: Prepared) -> i32 {
     }
     match outcome {
         Outcome::Ended { .. } => 0,
+        // What the operator got wrong is a run error; anybody else's no is an answer.
+        Outcome::Failed { failure, .. } if failure.blame == Blame::Operator => 2,
         Outcome::Failed { .. } => 1,
     }
 }

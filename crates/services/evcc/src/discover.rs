@@ -105,9 +105,11 @@ fn interface_index(name: &str) -> Result<u32, Failure> {
         .find(|fields| fields.get(5) == Some(&name))
         .and_then(|fields| u32::from_str_radix(fields.get(1)?, 16).ok())
         .ok_or_else(|| {
-            failed(format!(
-                "there is no network interface {name:?} with an IPv6 address"
-            ))
+            Failure::new(
+                StepName::Discovery,
+                codes::NO_INTERFACE,
+                format!("there is no network interface {name:?} with an IPv6 address"),
+            )
         })
 }
 

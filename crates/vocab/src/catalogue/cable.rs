@@ -8,6 +8,9 @@ codes! {
         causes: ["the vehicle stopped answering", "strong disturbance on the power line", "a vehicle without high-level communication"],
         remedy: "Unplug and plug in again; if it recurs with one vehicle, record the link and compare the SLAC timing.",
         aliases: ["Match Timeout"];
+    NO_INTERFACE = "cable.no_interface", Warning, Operator, "The network interface that was named cannot be used.",
+        causes: ["a misspelt name", "the interface is down and has no IPv6 address", "IPv6 is switched off"],
+        remedy: "List the interfaces with `ip -6 addr` and name one that has a link-local address.";
     SDP_ANSWERED = "sdp.answered", Info, Nobody, "A discovery request was answered with the address of the station.", causes: [], remedy: "Nothing.";
     SDP_BAD_FIELD = "sdp.bad_field", Warning, Vehicle, "A discovery request carried a field the standard does not know; it was not answered.",
         causes: ["a scanner on the link", "a defective vehicle", "transport UDP requested, which ISO 15118 does not have"],
