@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod mutate;
+mod session;
 mod targets;
 
 pub use mutate::Mutator;

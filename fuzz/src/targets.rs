@@ -58,6 +58,18 @@ pub const fn all() -> &'static [Target] {
             name: "x509",
             run: x509,
         },
+        Target {
+            name: "verdict",
+            run: verdict,
+        },
+        Target {
+            name: "cable",
+            run: gridlatch_link::cable::fuzz_messages,
+        },
+        Target {
+            name: "secc",
+            run: crate::session::secc,
+        },
     ]
 }
 
@@ -207,4 +219,36 @@ fn x509(data: &[u8]) {
     use gridlatch_trust::certificate;
     let _ = certificate::summary(data);
     let _ = certificate::emaid_of(data);
+}
+
+/// A chain and the anchors it is judged against: the number of anchors, then each certificate behind its
+/// length in two bytes, anchors first.
+fn verdict(data: &[u8]) {
+    use gridlatch_trust::profile::{Kind, Profile};
+    use gridlatch_trust::verdict::check;
+    let Some((anchors, mut rest)) = data.split_first() else {
+        return;
+    };
+    let mut certificates = Vec::new();
+    while let Some((length, tail)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(tail.len());
+        let (certificate, tail) = tail.split_at(length);
+        certificates.push(certificate.to_vec());
+        rest = tail;
+    }
+    let chain = certificates.split_off(usize::from(*anchors).min(certificates.len()));
+    let anchors = certificates;
+    let now = gridlatch_vocab::Timestamp::from_unix_millis(1_800_000_000_000);
+    for profile in [
+        Profile::iso2(Kind::ContractLeaf),
+        Profile::iso20(Kind::ContractLeaf),
+        Profile::iso2(Kind::SeccLeaf),
+        Profile::iso20(Kind::VehicleLeaf),
+    ] {
+        let accepted = check(&chain, &anchors, profile, now).is_ok();
+        assert!(
+            !accepted || !(chain.is_empty() || anchors.is_empty()),
+            "a chain without a leaf or an anchor was believed"
+        );
+    }
 }

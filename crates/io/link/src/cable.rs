@@ -184,6 +184,29 @@ end! {
     VehicleEnd sends ToStation receives ToVehicle
 }
 
+/// Feeds arbitrary bytes to the decoder of both directions; for fuzzing. Panics on a bug only.
+pub fn fuzz_messages(mut data: &[u8]) {
+    while let Some((header, rest)) = data.split_first_chunk::<{ wire::HEADER }>() {
+        let Ok((length, kind)) = wire::announced(*header) else {
+            return;
+        };
+        let Some((body, rest)) = rest.split_at_checked(length) else {
+            return;
+        };
+        again(wire::decode::<ToStation>(kind, body.to_vec()));
+        again(wire::decode::<ToVehicle>(kind, body.to_vec()));
+        data = rest;
+    }
+
+    /// What was read can be written.
+    fn again<M: wire::Message>(read: io::Result<M>) {
+        if let Ok(message) = read {
+            let written = wire::encode(&message, &mut Vec::new());
+            assert!(written.is_ok(), "a message that was read cannot be written");
+        }
+    }
+}
+
 /// Both ends of a cable inside one process.
 #[must_use]
 pub fn in_process() -> (StationEnd, VehicleEnd) {

@@ -3,6 +3,7 @@
 mod contract;
 mod harness;
 mod hostile;
+mod negotiation;
 mod order;
 mod real_car;
 

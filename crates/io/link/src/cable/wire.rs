@@ -83,15 +83,29 @@ pub(super) fn encode<M: Message>(message: &M, out: &mut Vec<u8>) -> io::Result<(
 /// Reads one message; anything larger than a frame, of an unknown kind, or not a message is an error
 /// before it is stored.
 pub(super) async fn read<M: Message>(reader: &mut (impl tokio::io::AsyncRead + Unpin)) -> io::Result<M> {
-    let mut header = [0; 3];
+    let mut header = [0; HEADER];
     reader.read_exact(&mut header).await?;
+    let (length, kind) = announced(header)?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).await?;
+    decode(kind, body)
+}
+
+/// Bytes before a body: its length and its kind.
+pub(super) const HEADER: usize = 3;
+
+/// Length and kind of what follows a header.
+pub(super) fn announced(header: [u8; HEADER]) -> io::Result<(usize, u8)> {
     let length = usize::from(u16::from_be_bytes([header[0], header[1]]));
     if length > MAX_FRAME {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).await?;
-    match header[2] {
+    Ok((length, header[2]))
+}
+
+/// The message a body holds.
+pub(super) fn decode<M: Message>(kind: u8, body: Vec<u8>) -> io::Result<M> {
+    match kind {
         KIND_FRAME => Ok(M::from_frame(body)),
         KIND_MESSAGE => {
             let message: M = serde_json::from_slice(&body)?;
