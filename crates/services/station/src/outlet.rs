@@ -29,6 +29,9 @@ use crate::transaction::{Outbox, Transaction};
 /// How often the permit is renewed while power is on; well within its life of 100 ms.
 const RENEW: Duration = Duration::from_millis(40);
 
+/// How long a running session may take to end in order when the station stops.
+const LAST_SESSION: Duration = Duration::from_secs(3);
+
 /// How often the vehicle is told of a changed output, at most.
 const OUTPUT_EVERY: Duration = Duration::from_millis(10);
 
@@ -164,6 +167,8 @@ impl OutletTask {
         let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         let mut armed: Option<Duration> = None;
         let mut buffer = vec![0; 4096];
+        // Once the station stops: until when the running session may take to end in order.
+        let mut leaving: Option<tokio::time::Instant> = None;
         loop {
             self.step();
             let due = self.deadline();
@@ -174,18 +179,28 @@ impl OutletTask {
                 timer.as_mut().reset(tokio::time::Instant::now() + wait);
             }
             tokio::select! {
-                () = shutdown.cancelled() => break,
+                () = shutdown.cancelled(), if leaving.is_none() => {
+                    // The vehicle is told to stop, and does; without one there is nothing to wait for.
+                    leaving = Some(tokio::time::Instant::now() + LAST_SESSION);
+                    self.stop.get_or_insert(StopReason::Other);
+                    let clock = self.clock();
+                    self.drive(clock);
+                }
+                () = reached(leaving) => break,
                 heard = session::hear(&mut self.session, &mut buffer) => match heard {
                     Heard::Bytes(read) => self.received(&buffer, read),
                     Heard::Verdict(verdict) => self.verdict(verdict),
                 },
-                Some(connection) = self.connections.recv() => self.connected(connection),
+                Some(connection) = self.connections.recv(), if leaving.is_none() => self.connected(connection),
                 message = recv(&mut self.cable) => self.cable_message(message),
                 Some(end) = plugged(&mut self.outlet), if self.cable.is_none() => self.plugged(end),
                 Some(command) = self.commands.recv() => self.command(command),
                 () = &mut timer, if armed.is_some() => { armed = None; self.timer() }
             }
             self.flush().await;
+            if leaving.is_some() && self.session.is_none() {
+                break;
+            }
         }
         self.end_session(StopReason::Other);
         self.release_power();
@@ -444,6 +459,14 @@ fn fill(bytes: &mut [u8]) -> bool {
 async fn recv(cable: &mut Option<StationEnd>) -> Option<ToStation> {
     match cable {
         Some(cable) => cable.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// That instant; never, when there is none.
+async fn reached(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }
