@@ -160,6 +160,7 @@ async fn start_one(
     csms.platform_roots = pki.csms_roots();
     csms.model = "Simulated station".to_owned();
     csms.longest_pause = Duration::from_secs(10);
+    csms.sample_interval = SAMPLE_INTERVAL;
     // The link has a stop of its own: a session's last words leave after the charging side has ended.
     let link = csms::run(csms, link, to_station, hub.clone(), stop.links.clone());
     links.spawn(async move {

@@ -57,6 +57,9 @@ pub struct CsmsConfig {
     pub first_pause: Duration,
     /// Longest pause before connecting again.
     pub longest_pause: Duration,
+    /// How often a running transaction is reported until the platform says otherwise (`TxUpdatedInterval`);
+    /// whole seconds, 1 to 3600.
+    pub sample_interval: Duration,
     /// Whether an accepted contract may discharge where the platform's OCPP version (2.0.1) cannot say so.
     pub discharge_by_default: bool,
 }
@@ -78,6 +81,7 @@ impl CsmsConfig {
             call_timeout: Duration::from_secs(30),
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(60),
+            sample_interval: Duration::from_secs(5),
             discharge_by_default: false,
         }
     }

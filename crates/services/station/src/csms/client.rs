@@ -49,12 +49,13 @@ impl Client {
         }
         let now = gridlatch_host::now();
         let transactions = Transactions::open(config.store.clone(), &config.station, now).await?;
+        let variables = Variables::new(config.sample_interval);
         Ok(Self {
             report: Reporter::new(hub, config.station.clone()),
             config,
             charging,
             transactions,
-            variables: Variables::new(),
+            variables,
             profiles: Profiles::default(),
             connectors: BTreeMap::new(),
             untold: BTreeSet::new(),

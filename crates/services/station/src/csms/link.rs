@@ -333,7 +333,8 @@ impl<'c> Link<'c> {
             return Ok(());
         };
         self.delivering = true;
-        let (id, payload) = (parcel.id.clone(), parcel.payload.clone());
+        let (id, mut payload) = (parcel.id.clone(), parcel.payload.clone());
+        messages::speak(&mut payload, self.rpc.version());
         let sent = self.call_as(
             &id,
             "TransactionEvent",

@@ -4,8 +4,8 @@
 //! outbox can be delivered to a platform of either version.
 
 use base64::Engine as _;
-use gridlatch_ocpp::{Request, v201};
-use gridlatch_vocab::{ConnectorId, EvseId, Timestamp};
+use gridlatch_ocpp::{Request, Version, v201};
+use gridlatch_vocab::{ConnectorId, EvseId, Timestamp, Watts};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
@@ -136,6 +136,40 @@ pub(super) fn meter_value(meter: &MeterReading, context: v201::ReadingContextEnu
         Some(sample)
     });
     v201::MeterValue::new(sampled.collect(), meter.at)
+}
+
+/// The measurand of the set-point in force; OCPP 2.1 has it, 2.0.1 has not.
+const SETPOINT: &str = "Power.Active.Setpoint";
+
+/// Adds the set-point in force to the meter values of a TransactionEvent that was written for both versions.
+pub(super) fn add_setpoint(event: &mut Value, setpoint: Watts) {
+    let watts = (setpoint.0 * 10.0).round() / 10.0;
+    if !watts.is_finite() {
+        return;
+    }
+    let sample = serde_json::json!({
+        "value": watts, "measurand": SETPOINT, "unitOfMeasure": { "unit": "W" },
+    });
+    for values in sampled_values(event) {
+        values.push(sample.clone());
+    }
+}
+
+/// Takes out of a TransactionEvent what this version has no word for.
+pub(super) fn speak(event: &mut Value, version: Version) {
+    if version == Version::V201 {
+        for values in sampled_values(event) {
+            values.retain(|sample| sample["measurand"] != SETPOINT);
+        }
+    }
+}
+
+fn sampled_values(event: &mut Value) -> impl Iterator<Item = &mut Vec<Value>> {
+    let meter_values = event.get_mut("meterValue").and_then(Value::as_array_mut);
+    meter_values
+        .into_iter()
+        .flatten()
+        .filter_map(|value| value.get_mut("sampledValue")?.as_array_mut())
 }
 
 pub(super) const fn charging_state(state: ChargingState) -> v201::ChargingStateEnum {

@@ -87,7 +87,7 @@ impl Transactions {
                 .ok()
                 .map(|tolerated| vec![tolerated.payload]);
             this.running.remove(&id);
-            this.push(&request, now).await?;
+            this.push(Value::Object(request.write()), now).await?;
         }
         this.keep().await?;
         Ok(this)
@@ -161,7 +161,11 @@ impl Transactions {
         let mut place = v201::EVSE::new(evse.0.into());
         place.connector_id = (event == E::Started).then_some(1);
         request.evse = Some(place);
-        self.push(&request, meter.at).await?;
+        let mut payload = Value::Object(request.write());
+        if let Some(setpoint) = meter.setpoint {
+            messages::add_setpoint(&mut payload, setpoint);
+        }
+        self.push(payload, meter.at).await?;
         if event == E::Ended || self.running.len() >= MAX_RUNNING {
             self.running.remove(id);
         }
@@ -227,14 +231,10 @@ impl Transactions {
         self.store.outbox_ack(&self.queue, number).await
     }
 
-    async fn push(
-        &mut self,
-        request: &v201::TransactionEventRequest,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn push(&mut self, payload: Value, now: Timestamp) -> Result<(), StoreError> {
         let parcel = Parcel {
             id: super::client::new_id(),
-            payload: Value::Object(request.write()),
+            payload,
         };
         let text = serde_json::to_string(&parcel).unwrap_or_default();
         self.empty = false;

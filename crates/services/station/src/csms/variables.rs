@@ -1,5 +1,7 @@
 //! The station's device model: what GetVariables reads and SetVariables changes.
 
+use std::time::Duration;
+
 use gridlatch_ocpp::v21;
 
 /// A variable's type and whether the platform may change it.
@@ -23,7 +25,9 @@ struct Entry {
 pub(super) struct Variables(Vec<Entry>);
 
 impl Variables {
-    pub(super) fn new() -> Self {
+    /// `sampled`: how often a running transaction is reported.
+    pub(super) fn new(sampled: Duration) -> Self {
+        let sampled = i64::try_from(sampled.as_secs()).unwrap_or(3600).clamp(1, 3600);
         let fixed = |component, variable, value: &str| Entry {
             component,
             variable,
@@ -59,7 +63,7 @@ impl Variables {
                 "Energy.Active.Import.Register,Energy.Active.Export.Register,Power.Active.Import,Power.Active.Export,\
                  Current.Import,Current.Export,Voltage,SoC",
             ),
-            seconds("SampledDataCtrlr", "TxUpdatedInterval", 5, 1, 3600),
+            seconds("SampledDataCtrlr", "TxUpdatedInterval", sampled, 1, 3600),
             fixed("SecurityCtrlr", "SecurityProfile", "3"),
             fixed("SmartChargingCtrlr", "Enabled", "true"),
             fixed("SmartChargingCtrlr", "RateUnit", "W"),
