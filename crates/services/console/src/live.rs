@@ -321,8 +321,10 @@ fn apply(session: &mut Session, sample: &Telemetry) {
     if session.now.as_ref().is_some_and(|now| now.at > sample.at) {
         return;
     }
+    // Zero is what a new meter reads, not only what is not known yet.
+    let unread = session.now.is_none();
     let advance = |first: &mut MilliWattHours, last: &mut MilliWattHours, now: MilliWattHours| {
-        if *last == MilliWattHours(0) {
+        if unread && *last == MilliWattHours(0) {
             *first = now;
         }
         *last = now.max(*last);
