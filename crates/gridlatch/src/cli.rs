@@ -16,7 +16,8 @@ use clap::{Parser, Subcommand, ValueEnum};
     name = "gridlatch",
     version,
     propagate_version = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    term_width = 80
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

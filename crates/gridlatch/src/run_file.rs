@@ -26,6 +26,16 @@ pub(crate) struct RunFile {
     pub(crate) stations: Vec<RunStation>,
 }
 
+impl RunFile {
+    /// The operator token.
+    pub(crate) fn token(&self) -> Result<String, RunFileError> {
+        match std::fs::read_to_string(&self.token_file) {
+            Ok(text) => Ok(text.trim().to_owned()),
+            Err(error) => Err(RunFileError::Unreadable(self.token_file.clone(), error)),
+        }
+    }
+}
+
 /// One simulated station.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunStation {

@@ -169,6 +169,12 @@ impl EvccSession {
         self.exchanges
     }
 
+    /// Whether the vehicle has what it wanted and now wants to give energy back.
+    #[must_use]
+    pub fn wants_to_give(&self) -> bool {
+        self.course.wants_to_give()
+    }
+
     /// Whether the session is over.
     #[must_use]
     pub const fn is_ended(&self) -> bool {

@@ -4,6 +4,7 @@ mod args;
 mod bill;
 mod check;
 mod http;
+mod order;
 mod show;
 
 #[cfg(test)]
@@ -23,7 +24,7 @@ use gridlatch_vocab::{Blame, Event, EventSink, Personal, StationId};
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use args::ChargeArgs;
-use args::{AuthKind, EnergyKind, Protocol};
+use args::{AuthKind, ControlKind, EnergyKind, Protocol};
 use check::Usage;
 
 use crate::run_file::{self, RunFile};
@@ -105,7 +106,7 @@ fn prepare(args: &ChargeArgs) -> Result<Prepared> {
         link,
         generation,
         energy: args.energy_kind().energy(),
-        control: args.control_kind().map(args::ControlKind::control),
+        control: args.control_kind().map(ControlKind::control),
         auth,
         tls,
         battery: BatteryConfig {
@@ -170,11 +171,20 @@ async fn charge(args: &ChargeArgs, prepared: Prepared) -> i32 {
     let stop = config.stop.clone();
     let (progress, figures) = watch::channel(gridlatch_evcc::Progress::default());
     config.progress = Some(progress);
+    let driver = stop.clone();
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
-            stop.cancel();
+            driver.cancel();
         }
     });
+    let leaves_it_to_the_station = args.control_kind() == Some(ControlKind::Dynamic);
+    let order = match &running {
+        Some((run, station, evse)) if leaves_it_to_the_station && args.discharge.is_some() => {
+            let order = order::Order::new(run.clone(), station.clone(), *evse, args.format);
+            Some(tokio::spawn(order.carry_out(figures.clone(), stop)))
+        }
+        _ => None,
+    };
     let (sender, steps) = mpsc::channel(64);
     let shower = show::Shower::new(args.format, figures);
     let printing = tokio::spawn(shower.steps(steps));
@@ -191,8 +201,13 @@ async fn charge(args: &ChargeArgs, prepared: Prepared) -> i32 {
             Err(error) => shower.bill_failed(&error),
         }
     }
+    let ordered = match order {
+        Some(order) => order.await.unwrap_or(false),
+        None => true,
+    };
     match outcome {
-        Outcome::Ended { .. } => 0,
+        Outcome::Ended { .. } if ordered => 0,
+        Outcome::Ended { .. } => 1,
         // What the operator got wrong is a run error; anybody else's no is an answer.
         Outcome::Failed { failure, .. } if failure.blame == Blame::Operator => 2,
         Outcome::Failed { .. } => 1,

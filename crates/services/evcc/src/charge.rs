@@ -148,7 +148,7 @@ async fn connect_to_station(config: &ChargeConfig, report: &mut Report) -> Resul
     if found.secured && !wants_tls {
         return Err(Box::new(Failure::new(
             StepName::Discovery,
-            cable_codes::SDP_NO_ANSWER,
+            cable_codes::SDP_NO_TLS_REFUSED,
             "the station demands TLS, and this vehicle was told not to use it",
         )));
     }

@@ -15,4 +15,7 @@ pub struct Progress {
     pub given_wh: f64,
     /// Charge-loop answers so far.
     pub loops: u64,
+    /// Whether the vehicle has what it wanted and now wants to give energy back; in dynamic control it is the
+    /// station's decision whether it does.
+    pub giving: bool,
 }

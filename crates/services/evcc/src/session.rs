@@ -142,6 +142,7 @@ impl Running<'_> {
                 taken_wh: self.battery.taken_wh(),
                 given_wh: self.battery.given_wh(),
                 loops: self.loops.count,
+                giving: self.session.wants_to_give(),
             });
         }
     }

@@ -17,7 +17,7 @@ codes! {
         remedy: "If a real vehicle sends it, report the bytes to its maker; otherwise treat the link as hostile.";
     SDP_NO_TLS_REFUSED = "sdp.no_tls_refused", Warning, Vehicle, "A vehicle asked for a connection without TLS, which this station's policy forbids.",
         causes: ["the vehicle has no TLS", "somebody tries to downgrade the connection"],
-        remedy: "Allow plain EIM sessions in the station's policy (`allow-plaintext-eim`) if such vehicles must charge here; Plug & Charge stays impossible without TLS.";
+        remedy: "Allow plain EIM sessions in the station's policy (`gridlatch up --allow-plaintext`) if such vehicles must charge here; Plug & Charge stays impossible without TLS.";
     SDP_RATE_LIMITED = "sdp.rate_limited", Warning, Vehicle, "Too many discovery requests; further ones are ignored for a while.",
         causes: ["a vehicle in a retry loop", "a flood meant to keep others from being served"],
         remedy: "Nothing for a single vehicle; if it persists, unplug it and look at the capture.";

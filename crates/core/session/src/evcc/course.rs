@@ -61,6 +61,11 @@ impl Course {
         self.want
     }
 
+    /// Whether it is the turn of giving back.
+    pub(crate) fn wants_to_give(&self) -> bool {
+        self.want == Want::Discharge
+    }
+
     /// Stops wanting anything.
     pub(crate) const fn stop(&mut self) {
         self.want = Want::Stop;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use gridlatch_vocab::{StationId, Timestamp};
 use serde_json::Value;
 
@@ -22,9 +22,8 @@ pub(crate) async fn fetch(
     evse: u16,
     began: Timestamp,
 ) -> Result<Option<Value>> {
-    let token = std::fs::read_to_string(&run.token_file)
-        .with_context(|| format!("cannot read the operator token {}", run.token_file.display()))?;
-    let token = token.trim();
+    let token = run.token()?;
+    let token = token.as_str();
     let until = tokio::time::Instant::now() + PATIENCE;
     loop {
         let sessions = http::get(&run.rest, "/sessions/finished?limit=20", token).await?;

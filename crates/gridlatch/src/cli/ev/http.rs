@@ -1,4 +1,4 @@
-//! A GET on the platform's REST interface: HTTP/1.0 over loopback, one request per connection.
+//! Requests to the platform's REST interface: HTTP/1.0 over loopback, one request per connection.
 
 use std::time::Duration;
 
@@ -14,6 +14,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Fetches JSON from `base` (`http://host:port/prefix`) + `path`.
 pub(crate) async fn get(base: &str, path: &str, token: &str) -> Result<Value> {
+    request("GET", base, path, token, "").await
+}
+
+/// Sends JSON to `base` + `path`; the answer.
+pub(crate) async fn post(base: &str, path: &str, token: &str, body: &Value) -> Result<Value> {
+    request("POST", base, path, token, &body.to_string()).await
+}
+
+async fn request(method: &str, base: &str, path: &str, token: &str, body: &str) -> Result<Value> {
     let rest = base
         .strip_prefix("http://")
         .with_context(|| format!("{base} is not a http address"))?;
@@ -24,7 +33,9 @@ pub(crate) async fn get(base: &str, path: &str, token: &str) -> Result<Value> {
         format!("/{}", prefix.trim_end_matches('/'))
     };
     let request = format!(
-        "GET {prefix}{path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nAccept: application/json\r\n\r\n"
+        "{method} {prefix}{path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nAccept: application/json\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
     );
     let exchange = async {
         let mut stream = TcpStream::connect(host).await?;
@@ -45,7 +56,12 @@ pub(crate) async fn get(base: &str, path: &str, token: &str) -> Result<Value> {
     let head = String::from_utf8_lossy(head);
     let status = head.split_whitespace().nth(1).unwrap_or_default();
     if status != "200" {
-        bail!("{base}{path} answered {status}");
+        // A refusal says why, with a code.
+        let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+        match (problem["detail"].as_str(), problem["code"].as_str()) {
+            (Some(detail), Some(code)) => bail!("{detail} ({code})"),
+            _ => bail!("{base}{path} answered {status}"),
+        }
     }
     serde_json::from_slice(body).with_context(|| format!("{base}{path} sent no JSON"))
 }

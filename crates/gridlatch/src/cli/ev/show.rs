@@ -23,6 +23,11 @@ fn say(line: &str) {
     let _ = out.flush();
 }
 
+/// Writes one JSON object as a line of result.
+pub(super) fn line(value: &Value) {
+    say(&value.to_string());
+}
+
 /// Prints in one format.
 pub(super) struct Shower {
     format: Format,
