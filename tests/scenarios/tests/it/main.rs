@@ -3,7 +3,12 @@
 // A story that fails is read from what it printed.
 #![allow(clippy::print_stdout)]
 
+mod command_line;
 mod console_browser;
 mod josev_car;
 mod josev_station;
 mod ocpp_python;
+mod running_up;
+mod up_and_charge;
+mod up_and_down;
+mod up_by_rest;
