@@ -196,11 +196,15 @@ impl OutletTask {
                 let _ = accepted.send(self.change_setpoint(setpoint));
             }
             Command::Reset => {
-                self.stop = Some(StopReason::ImmediateReset);
-                self.end_session(StopReason::ImmediateReset);
-                self.release_power();
                 self.remote = None;
-                self.setpoint = None;
+                if self.session.as_ref().is_some_and(|session| session.charging) {
+                    // The vehicle is asked to end the transfer, so that it takes its current down before
+                    // the contactor opens; one that does not heed is cut off by the session's own timer.
+                    self.stop = Some(StopReason::ImmediateReset);
+                } else {
+                    self.end_session(StopReason::ImmediateReset);
+                    self.release_power();
+                }
                 self.announce(self.cable.is_some(), true);
             }
         }

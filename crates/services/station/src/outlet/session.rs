@@ -238,6 +238,10 @@ impl OutletTask {
     }
 
     pub(super) fn end_transaction(&mut self, reason: StopReason) {
+        if reason == StopReason::ImmediateReset {
+            // Kept until here, so that power does not rise while the vehicle is asked to stop.
+            self.setpoint = None;
+        }
         if let Some(transaction) = self.transaction.take() {
             self.running().remove(&transaction.id);
             let meter = self.meter();

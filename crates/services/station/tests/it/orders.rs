@@ -243,8 +243,18 @@ async fn a_reset_waits_for_idle_or_ends_what_runs() {
     assert!(reset(&bench, true).await);
     assert!(eventually(|| ended(&bench, 1) == Some(StopReason::ImmediateReset)).await);
     assert!(eventually(|| !bench.is_closed(1)).await, "{:#?}", bench.codes(1));
-    let _ = charging.outcome().await;
+    let outcome = charging.outcome().await;
+    assert!(outcome.failure().is_none(), "ended in order: {outcome:?}");
     assert!(reset(&bench, false).await, "idle now");
+    // A session that is not charging yet is cut off.
+    let waiting = bench_with(1, false, |config| config.eim = EimPolicy::RemoteStart);
+    let car = waiting.car(1).start();
+    waiting.reports(1, session::ESTABLISHED, 0).await;
+    assert!(reset(&waiting, true).await);
+    waiting.reports(1, session::LOST, 0).await;
+    assert!(car.outcome().await.failure().is_some());
+    assert!(waiting.told().is_empty());
+    waiting.stop().await;
     bench.serves(1, "a reset").await;
     bench.serves(2, "a reset").await;
     bench.stop().await;
