@@ -122,15 +122,13 @@ fn is_core(path: &str) -> bool {
 
 /// An absolute path into a home or work folder.
 fn machine_path(line: &str) -> Option<&str> {
-    ["/home/", "/Users/", "/root/", "/tmp/wt/", "/tmp/t/"]
-        .into_iter()
-        .find(|prefix| {
-            line.match_indices(prefix).any(|(at, _)| {
-                let before = line[..at].chars().next_back();
-                let after = line[at + prefix.len()..].chars().next();
-                // `https://host/home/page` and `<home>/x` are no machine's paths.
-                before.is_none_or(|c| !c.is_alphanumeric() && c != '.' && c != '>' && c != '}' && c != ']')
-                    && after.is_some_and(|c| c.is_alphanumeric() || c == '.')
-            })
+    ["/home/", "/Users/", "/root/"].into_iter().find(|prefix| {
+        line.match_indices(prefix).any(|(at, _)| {
+            let before = line[..at].chars().next_back();
+            let after = line[at + prefix.len()..].chars().next();
+            // `https://host/home/page` and `<home>/x` are no machine's paths.
+            before.is_none_or(|c| !c.is_alphanumeric() && c != '.' && c != '>' && c != '}' && c != ']')
+                && after.is_some_and(|c| c.is_alphanumeric() || c == '.')
         })
+    })
 }
