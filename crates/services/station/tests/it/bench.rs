@@ -17,7 +17,7 @@ use gridlatch_station::backend::{
 use gridlatch_station::{
     CableMode, EimPolicy, EvseConfig, EvseEndpoint, SdpMode, Station, StationConfig, StationHandle, TlsSetup,
 };
-use gridlatch_vocab::catalogue::power;
+use gridlatch_vocab::catalogue::{cable, power};
 use gridlatch_vocab::{Code, Event, EventSink, EvseId, Personal, StationId, TransactionId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
@@ -401,13 +401,30 @@ pub(crate) async fn discover(at: SocketAddrV6, datagram: &[u8], wait: Duration) 
     Some(buffer[..length].to_vec())
 }
 
-/// Sends bytes on a new connection and reads until `answer` bytes came or the station closed.
-pub(crate) async fn say(to: SocketAddrV6, bytes: &[u8], answer: usize) -> (TcpStream, Vec<u8>) {
-    let mut stream = TcpStream::connect(to).await.unwrap();
-    // The station may close while we still write.
-    let _ = stream.write_all(bytes).await;
-    let heard = hear(&mut stream, answer).await;
-    (stream, heard)
+/// Sends bytes on a new connection and reads until `answer` bytes came or the station closed. While the connection
+/// before is still being closed its place is taken and this one is refused: then it tries again, as a vehicle does.
+pub(crate) async fn say(
+    bench: &Bench,
+    evse: u16,
+    to: SocketAddrV6,
+    bytes: &[u8],
+    answer: usize,
+) -> (TcpStream, Vec<u8>) {
+    let mut refused = bench.count(evse, cable::SECOND_CONNECTION_REFUSED);
+    for _ in 0..100 {
+        if let Ok(mut stream) = TcpStream::connect(to).await {
+            // The station may close while we still write.
+            let _ = stream.write_all(bytes).await;
+            let heard = hear(&mut stream, answer).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if bench.count(evse, cable::SECOND_CONNECTION_REFUSED) == refused {
+                return (stream, heard);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        refused = bench.count(evse, cable::SECOND_CONNECTION_REFUSED);
+    }
+    panic!("EVSE {evse} stays occupied: {:#?}", bench.codes(evse));
 }
 
 /// Reads up to `most` bytes, or until the station closes.

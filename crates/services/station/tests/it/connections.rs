@@ -149,7 +149,7 @@ async fn nonsense_at_the_tls_port_ends_the_handshake_and_nothing_else() {
         ("HTTP", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
     ];
     for (what, bytes) in inputs {
-        let (mut stream, heard) = say(port, &bytes, 256).await;
+        let (mut stream, heard) = say(&bench, 1, port, &bytes, 256).await;
         let _ = stream.shutdown().await;
         // An alert or nothing.
         assert!(heard.is_empty() || heard[0] == 0x15, "{what}: {heard:02X?}");
@@ -178,7 +178,7 @@ async fn connections_that_are_never_closed_do_not_pile_up() {
     let port = bench.evse(1).plain.unwrap();
     let mut kept = Vec::new();
     while kept.len() < 100 {
-        let (stream, _) = say(port, &[0xFF; 8], 0).await;
+        let (stream, _) = say(&bench, 1, port, &[0xFF; 8], 0).await;
         kept.push(stream);
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -113,7 +113,7 @@ async fn asking_without_tls_changes_nothing_for_the_vehicle_that_asked_with_it()
     assert!(bench.count(1, cable::SDP_NO_TLS_REFUSED) > 0);
     let port = bench.evse(1).tls.unwrap();
     assert_eq!(port.port(), self::port(&victim));
-    let (_stream, heard) = say(port, &frame(SAP), 64).await;
+    let (_stream, heard) = say(&bench, 1, port, &frame(SAP), 64).await;
     assert!(
         !heard.starts_with(&[0x01, 0xFE]),
         "plaintext was answered: {heard:02X?}"

@@ -87,7 +87,7 @@ async fn hostile_streams_end_their_own_session_and_no_other() {
     ];
     for (what, bytes, code) in attacks {
         let before = bench.count(1, code);
-        let (stream, _) = say(port, &bytes, 0).await;
+        let (stream, _) = say(&bench, 1, port, &bytes, 0).await;
         bench.reports(1, code, before).await;
         drop(stream);
         let closed = bench.count(1, power::CONTACTOR_CLOSED);
@@ -125,7 +125,7 @@ async fn bytes_one_by_one_and_messages_in_one_segment_are_both_framed() {
     assert!(eventually(|| bench.count(1, session::LOST) == 1).await);
 
     let both = [frame(SAP), frame(SETUP)].concat();
-    let (_stream, heard) = say(port, &both, 12 + 8 + 20).await;
+    let (_stream, heard) = say(&bench, 1, port, &both, 12 + 8 + 20).await;
     assert!(
         heard.len() > 30,
         "both are answered: {heard:02X?}\n{:#?}",
