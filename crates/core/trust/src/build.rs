@@ -8,10 +8,11 @@ use gridlatch_vocab::{Code, Timestamp, catalogue::pki};
 use sha1::{Digest as _, Sha1};
 use thiserror::Error;
 use x509_cert::attr::AttributeTypeAndValue;
-use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::crl::dp::DistributionPoint;
+use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::ext::pkix::{
-    AccessDescription, AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage,
-    KeyUsage, SubjectAltName, SubjectKeyIdentifier,
+    AccessDescription, AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, BasicConstraints,
+    CrlDistributionPoints, ExtendedKeyUsage, KeyUsage, SubjectAltName, SubjectKeyIdentifier,
 };
 use x509_cert::ext::{AsExtension, Extension};
 use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
@@ -62,6 +63,8 @@ pub struct Request<'a> {
     pub alt_names: Vec<AltName>,
     /// Where the issuer answers OCSP.
     pub ocsp_url: Option<String>,
+    /// Where the issuer publishes its revocation list.
+    pub crl_url: Option<String>,
 }
 
 /// Who signs.
@@ -227,6 +230,9 @@ fn tbs(
             }]),
         ))?;
     }
+    if let Some(url) = &request.crl_url {
+        add(&Marked(false, distribution_point(url)?))?;
+    }
     if row.purposes.contains(&Purpose::OcspSigning) {
         extensions.push(Extension {
             extn_id: const_oid::db::rfc6960::ID_PKIX_OCSP_NOCHECK,
@@ -295,6 +301,16 @@ pub(crate) fn purpose_oid(purpose: Purpose) -> const_oid::ObjectIdentifier {
         Purpose::ClientAuth => const_oid::db::rfc5280::ID_KP_CLIENT_AUTH,
         Purpose::OcspSigning => const_oid::db::rfc5280::ID_KP_OCSP_SIGNING,
     }
+}
+
+/// RFC 5280, 4.2.1.13: one place, for every reason, signed by the issuer itself.
+fn distribution_point(url: &str) -> Result<CrlDistributionPoints, der::Error> {
+    let place = GeneralName::UniformResourceIdentifier(Ia5String::new(url)?);
+    Ok(CrlDistributionPoints(vec![DistributionPoint {
+        distribution_point: Some(DistributionPointName::FullName(vec![place])),
+        reasons: None,
+        crl_issuer: None,
+    }]))
 }
 
 fn alt_names(names: &[AltName]) -> Result<Vec<GeneralName>, BuildError> {

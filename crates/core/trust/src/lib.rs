@@ -12,6 +12,7 @@ pub mod certificate;
 pub mod lint;
 pub mod profile;
 mod signature;
+mod slug;
 pub mod verdict;
 
 pub use algorithm::{Generation, KeyAlgorithm};

@@ -420,6 +420,7 @@ impl DevPki {
             not_after: None,
             alt_names: wanted.alt_names.clone(),
             ocsp_url: None,
+            crl_url: None,
         };
         let signer = issuer.map_or(&key, |issuer| &*issuer.key);
         let der = build(

@@ -57,6 +57,7 @@ pub(super) fn issue(
                 Vec::new()
             },
             ocsp_url: None,
+            crl_url: None,
         },
         issuer.map_or(Issuer::Itself, |issuer| Issuer::Ca(&issuer.der)),
         signer.algorithm(),
