@@ -200,6 +200,7 @@ macro_rules! codes {
 
 pub mod cable;
 pub mod host;
+pub mod key;
 pub mod ocpp;
 pub mod pki;
 pub mod platform;
@@ -222,6 +223,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
         platform::ROWS,
         pki::ROWS,
         host::ROWS,
+        key::ROWS,
     ]
     .into_iter()
     .flatten()

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use gridlatch_trust::KeyAlgorithm;
 use openssl::ec::{Asn1Flag, EcGroup, EcKey};
+use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
@@ -229,6 +230,20 @@ impl Signer for FileKey {
         }
         .map_err(crypto("start signing"))?;
         signer.sign_oneshot_to_vec(message).map_err(crypto("sign"))
+    }
+
+    fn sign_digest(&self, digest: &[u8]) -> Result<Vec<u8>, KeyError> {
+        if self.algorithm == KeyAlgorithm::Ed448 {
+            return Err(KeyError::Unsupported);
+        }
+        self.key
+            .ec_key()
+            .and_then(|key| EcdsaSig::sign(digest, &key)?.to_der())
+            .map_err(crypto("sign a digest"))
+    }
+
+    fn as_file(&self) -> Option<&FileKey> {
+        Some(self)
     }
 }
 

@@ -11,6 +11,8 @@ mod verify;
 use core::fmt::Debug;
 use std::path::PathBuf;
 
+use gridlatch_vocab::Code;
+use gridlatch_vocab::catalogue::key;
 use thiserror::Error;
 
 pub use file::FileKey;
@@ -35,6 +37,18 @@ pub trait Signer: Send + Sync + Debug {
     /// # Errors
     /// The key is not available or refused to sign.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError>;
+
+    /// Signs a digest that was made elsewhere (TLS makes its own): ECDSA only, a DER `ECDSA-Sig-Value`.
+    /// A digest longer than the curve is cut to the curve's size, as FIPS 186-5 section 6.4.1 says.
+    ///
+    /// # Errors
+    /// As [`Self::sign`]; [`KeyError::Unsupported`] for Ed448, which signs messages only.
+    fn sign_digest(&self, digest: &[u8]) -> Result<Vec<u8>, KeyError>;
+
+    /// The key itself where it is held in memory; nothing for a key that hardware keeps to itself.
+    fn as_file(&self) -> Option<&FileKey> {
+        None
+    }
 }
 
 /// A key could not be made, read, stored or used.
@@ -71,6 +85,28 @@ pub enum KeyError {
         /// Its permission bits.
         mode: u32,
     },
+    /// A key outside this process cannot be used.
+    #[error("key {key}: {reason}")]
+    Hardware {
+        /// The row of the catalogue, whose remedy says what to do.
+        code: Code,
+        /// The key's URI, without a PIN.
+        key: String,
+        /// Why, in one sentence.
+        reason: String,
+    },
+}
+
+impl KeyError {
+    /// The row of the catalogue for events and refusals.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Crypto { .. } | Self::File { .. } | Self::Exposed { .. } => key::FILE,
+            Self::Unsupported => key::UNSUPPORTED,
+            Self::Hardware { code, .. } => *code,
+        }
+    }
 }
 
 #[cfg(test)]

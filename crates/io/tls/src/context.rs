@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gridlatch_keys::Signer as _;
+use gridlatch_keys::KeyAlgorithm;
 use openssl::hash::MessageDigest;
 use openssl::ssl::{SslContextBuilder, SslMethod, SslOptions, SslRef, SslVersion};
 use openssl::stack::Stack;
@@ -64,7 +64,16 @@ pub(crate) fn install(builder: &mut SslContextBuilder, credential: &Credential) 
     }
     let failed = openssl_failed("install a certificate");
     builder.set_certificate(&leaf).map_err(&failed)?;
-    builder.set_private_key(credential.key.pkey()).map_err(&failed)?;
+    match credential.key.as_file() {
+        Some(file) => builder.set_private_key(file.pkey()).map_err(&failed)?,
+        None if credential.key.algorithm() == KeyAlgorithm::Ed448 => {
+            return Err(bad("OpenSSL can use an Ed448 key only from a file"));
+        }
+        None => {
+            let key = ffi::signer_key(&credential.key).map_err(&failed)?;
+            builder.set_private_key(&key).map_err(&failed)?;
+        }
+    }
     for sub in subs {
         let sub = X509::from_der(sub).map_err(|_| bad("a sub-CA is not a certificate"))?;
         // The root is never sent: the peer has it or does not trust it.

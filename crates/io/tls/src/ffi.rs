@@ -1,5 +1,7 @@
 //! The OpenSSL calls that the `openssl` crate does not wrap.
 
+mod signer;
+
 use std::ffi::{c_int, c_long, c_uint};
 use std::ptr;
 
@@ -9,6 +11,8 @@ use openssl::ssl::{SslContextBuilder, SslRef};
 use openssl::stack::Stack;
 use openssl::x509::X509Name;
 use openssl_sys as sys;
+
+pub(crate) use signer::{signer_key, take_failure};
 
 unsafe extern "C" {
     fn SSL_client_hello_get0_ext(

@@ -47,7 +47,11 @@ pub(crate) async fn run(
         };
         match result {
             Ok(()) => Ok(stream),
-            Err(error) => Err(watch.with(|observed| explain(&error, peer, observed))),
+            Err(error) => Err(match ffi::take_failure() {
+                // OpenSSL only knows that the signature failed.
+                Some(key) => Refusal::new(key.code(), format!("this side cannot sign: {key}")),
+                None => watch.with(|observed| explain(&error, peer, observed)),
+            }),
         }
     };
     let stream = tokio::time::timeout(limit, handshake).await.unwrap_or_else(|_| {
@@ -107,6 +111,7 @@ fn summary(ssl: &SslRef, watch: &Watch, duration: Duration) -> Handshake {
         own_label: watch.with(|observed| observed.chosen.as_ref().map(|(label, _)| label.clone())),
         resumed: ssl.session_reused(),
         legacy: suite == LEGACY_CBC,
+        staple: None,
         duration,
         suite,
     }

@@ -5,7 +5,7 @@
 //! Deliberately absent: private keys (`io/keys`), certificate profiles (`core/trust`), and any way to
 //! carry on without TLS after a failure.
 
-// `ffi` is the only module with unsafe code: three calls that the `openssl` crate does not wrap.
+// `ffi` is the only module with unsafe code: the calls that the `openssl` crate does not wrap.
 #![deny(unsafe_code)]
 
 mod choose;
@@ -24,7 +24,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gridlatch_keys::FileKey;
+use gridlatch_keys::Signer;
 use thiserror::Error;
 
 pub use gridlatch_trust::Generation;
@@ -43,8 +43,24 @@ pub struct Credential {
     pub label: String,
     /// The certificates in DER, leaf first, without the root.
     pub chain: Vec<Vec<u8>>,
-    /// The leaf's private key.
-    pub key: Arc<FileKey>,
+    /// The leaf's private key, wherever it lives. P-256 and P-521 may be in hardware, Ed448 only in a
+    /// file: OpenSSL has no way to sign with Ed448 outside itself.
+    pub key: Arc<dyn Signer>,
+    /// A DER `OCSPResponse` about the leaf, given to peers that ask for it (RFC 6066 section 8).
+    pub staple: Option<Vec<u8>>,
+}
+
+impl Credential {
+    /// A credential without a staple.
+    #[must_use]
+    pub fn new(label: impl Into<String>, chain: Vec<Vec<u8>>, key: Arc<dyn Signer>) -> Self {
+        Self {
+            label: label.into(),
+            chain,
+            key,
+            staple: None,
+        }
+    }
 }
 
 /// What a completed handshake agreed on.
@@ -64,6 +80,9 @@ pub struct Handshake {
     pub resumed: bool,
     /// Whether the suite is the CBC suite of ISO 15118-2 (0xC023).
     pub legacy: bool,
+    /// The DER `OCSPResponse` about the peer's leaf that came with the handshake, unread; only a vehicle
+    /// asks for one.
+    pub staple: Option<Vec<u8>>,
     /// How long the handshake took.
     pub duration: Duration,
 }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod foreign;
+mod hardware;
 mod hostile;
 mod pair;
 mod world;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gridlatch_keys::{FileKey, Signer as _};
+use gridlatch_keys::{FileKey, KeyError, Signer};
 use gridlatch_tls::Credential;
 use gridlatch_trust::build::{AltName, Issuer, Request, Subject, build};
 use gridlatch_trust::profile::Kind;
@@ -71,6 +71,11 @@ impl fmt::Display for VehicleName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The development PKI keeps its keys in files; what is exported must be one of those.
+pub(crate) fn in_file(key: &dyn Signer) -> Result<&FileKey, KeyError> {
+    key.as_file().ok_or(KeyError::Unsupported)
 }
 
 /// A text is no vehicle name.
@@ -290,7 +295,7 @@ impl DevPki {
         Ok(Contract {
             emaid,
             chain: credential.chain,
-            key: credential.key,
+            key: Arc::new(in_file(&*credential.key)?.clone()),
         })
     }
 
@@ -379,6 +384,7 @@ impl DevPki {
             label: format!("{}/{name}", world.folder()),
             chain,
             key: leaf.key,
+            staple: None,
         }
     }
 

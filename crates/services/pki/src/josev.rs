@@ -4,12 +4,12 @@
 
 use std::path::Path;
 
-use gridlatch_keys::{FileKey, KeyError, Signer as _, write_atomically};
+use gridlatch_keys::{FileKey, KeyError, write_atomically};
 use gridlatch_trust::Generation;
 use gridlatch_vocab::StationId;
 
 use crate::PkiError;
-use crate::dev::{DevPki, VehicleName};
+use crate::dev::{DevPki, VehicleName, in_file};
 use crate::store::{make_dir, to_pem};
 use crate::tree::World;
 
@@ -43,11 +43,12 @@ pub(crate) fn export(pki: &DevPki, dir: &Path) -> Result<(), PkiError> {
     let contract = pki.contract(&car, Generation::Iso2)?;
     let cps = pki.provisioning_service(Generation::Iso2)?;
 
+    let cps_key = in_file(&*cps.key)?;
     for (name, chain, key) in [
-        ("seccLeaf", &secc.chain, &secc.key),
-        ("oemLeaf", &oem.chain, &oem.key),
+        ("seccLeaf", &secc.chain, in_file(&*secc.key)?),
+        ("oemLeaf", &oem.chain, in_file(&*oem.key)?),
         ("contractLeaf", &contract.chain, &contract.key),
-        ("cpsLeaf", &cps.chain, &cps.key),
+        ("cpsLeaf", &cps.chain, cps_key),
     ] {
         let leaf = chain.first().expect("a chain begins with its leaf");
         out.certificate(&format!("{name}Cert"), leaf)?;
@@ -76,9 +77,9 @@ pub(crate) fn export(pki: &DevPki, dir: &Path) -> Result<(), PkiError> {
             "moCertChain.p12",
             "contract_leaf_cert",
             &contract.chain,
-            &contract.key,
+            &*contract.key,
         ),
-        ("cpsCertChain.p12", "cps_leaf_cert", &cps.chain, &cps.key),
+        ("cpsCertChain.p12", "cps_leaf_cert", &cps.chain, cps_key),
     ] {
         let archive = key.to_pkcs12(alias, chain, PASSPHRASE)?;
         out.write(&out.certs.join(name), &archive)?;

@@ -113,7 +113,10 @@ impl World {
                 .map(|der| certificate::to_pem(der))
                 .collect();
             chain = self.write(&format!("{id}.pem"), pem.as_bytes());
-            key = self.write(&format!("{id}.key"), &credential.key.to_pem().unwrap());
+            key = self.write(
+                &format!("{id}.key"),
+                &credential.key.as_file().unwrap().to_pem().unwrap(),
+            );
         }
         let script: &Path = &temp::workspace().join("tests/peers/ocpp_python/charge_point.py");
         let mut command = Process::new(python::ocpp().unwrap());

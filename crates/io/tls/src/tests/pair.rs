@@ -165,11 +165,7 @@ async fn expired_early_and_wrong_kinds_of_certificates_are_told_apart() {
         VALID,
     );
     let mut server = world.server_config();
-    server.credentials = vec![Credential {
-        label: "wrong".into(),
-        chain: vec![wrong.der],
-        key: wrong.key,
-    }];
+    server.credentials = vec![Credential::new("wrong", vec![wrong.der], wrong.key)];
     let refusal = meet(server, world.client_config(Generation::Iso2))
         .await
         .client
@@ -249,11 +245,7 @@ async fn station_and_platform_know_each_other() {
     );
     let credential = |kind, cn: &str| {
         let node = issue(profile(kind), KeyAlgorithm::P256, cn, Some(&root), long);
-        Credential {
-            label: cn.to_owned(),
-            chain: vec![node.der],
-            key: node.key,
-        }
+        Credential::new(cn, vec![node.der], node.key)
     };
     let server = PlatformServer::new(PlatformServerConfig {
         credential: credential(Kind::CsmsServer, "localhost"),
@@ -300,11 +292,7 @@ async fn station_and_platform_know_each_other() {
         Some(&stranger_root),
         long,
     );
-    let stranger = client(Credential {
-        label: "s".into(),
-        chain: vec![stranger.der],
-        key: stranger.key,
-    });
+    let stranger = client(Credential::new("s", vec![stranger.der], stranger.key));
     let (near, far) = sockets().await;
     let (accepted, _) = tokio::join!(server.accept(far), stranger.connect(near, "localhost"));
     assert_eq!(accepted.unwrap_err().code, tls::UNKNOWN_CA);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gridlatch_keys::{FileKey, KeyAlgorithm, Signer as _};
+use gridlatch_keys::{FileKey, KeyAlgorithm, Signer};
 use gridlatch_trust::build::{AltName, Issuer, Request, Subject, build};
 use gridlatch_trust::profile::Kind;
 use gridlatch_trust::{Generation, Profile};
@@ -119,6 +119,7 @@ pub(super) fn tree(
             label: name,
             chain: vec![leaf.der, sub2.der, sub1.der],
             key: leaf.key,
+            staple: None,
         },
     }
 }
@@ -213,9 +214,9 @@ impl Files {
         path
     }
 
-    pub(super) fn key(&self, name: &str, key: &FileKey) -> PathBuf {
+    pub(super) fn key(&self, name: &str, key: &Arc<dyn Signer>) -> PathBuf {
         let path = self.dir.path().join(name);
-        key.save(&path).unwrap();
+        key.as_file().unwrap().save(&path).unwrap();
         path
     }
 }
