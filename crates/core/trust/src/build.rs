@@ -143,7 +143,12 @@ pub fn build(
             faults,
         });
     }
-    let signature = sign(&message).map_err(BuildError::Sign)?;
+    finish(tbs, &message, sign)
+}
+
+/// Has `message`, the DER of `tbs`, signed and puts the certificate together.
+pub(crate) fn finish(tbs: TbsCertificate, message: &[u8], sign: &Sign<'_>) -> Result<Vec<u8>, BuildError> {
+    let signature = sign(message).map_err(BuildError::Sign)?;
     let certificate = Certificate {
         signature_algorithm: tbs.signature.clone(),
         tbs_certificate: tbs,
@@ -153,7 +158,7 @@ pub fn build(
 }
 
 /// The largest signature (P-521, 139 octets) with the outer framing, for the size limit.
-const SIGNATURE_ROOM: usize = 170;
+pub(crate) const SIGNATURE_ROOM: usize = 170;
 
 fn tbs(
     request: &Request<'_>,
@@ -291,7 +296,9 @@ pub(crate) fn key_id(spki: &SubjectPublicKeyInfoOwned) -> Result<OctetString, de
     OctetString::new(Sha1::digest(spki.subject_public_key.raw_bytes()).as_slice())
 }
 
-fn usage_flags(bits: u16) -> Result<der::flagset::FlagSet<x509_cert::ext::pkix::KeyUsages>, BuildError> {
+pub(crate) fn usage_flags(
+    bits: u16,
+) -> Result<der::flagset::FlagSet<x509_cert::ext::pkix::KeyUsages>, BuildError> {
     der::flagset::FlagSet::new(bits).map_err(|_| BuildError::Input("the profile names an unknown key usage"))
 }
 
@@ -328,7 +335,7 @@ fn alt_names(names: &[AltName]) -> Result<Vec<GeneralName>, BuildError> {
         .collect()
 }
 
-fn serial(octets: &[u8]) -> Result<SerialNumber, BuildError> {
+pub(crate) fn serial(octets: &[u8]) -> Result<SerialNumber, BuildError> {
     let trimmed = octets
         .iter()
         .position(|octet| *octet != 0)
@@ -347,7 +354,7 @@ fn serial(octets: &[u8]) -> Result<SerialNumber, BuildError> {
 }
 
 /// UTCTime through 2049, GeneralizedTime from then on (RFC 5280, 4.1.2.5): a V2G root of 40 years needs both.
-fn asn1_time(at: Timestamp) -> Result<Time, BuildError> {
+pub(crate) fn asn1_time(at: Timestamp) -> Result<Time, BuildError> {
     let seconds = u64::try_from(at.0.unix_timestamp())
         .map_err(|_| BuildError::Input("the validity lies before 1970"))?;
     let since_epoch = core::time::Duration::from_secs(seconds);
@@ -380,9 +387,9 @@ impl Window {
 }
 
 /// An extension with its criticality, whatever the library's default.
-struct Marked<E>(bool, E);
+pub(crate) struct Marked<E>(pub(crate) bool, pub(crate) E);
 
-trait ToExtension {
+pub(crate) trait ToExtension {
     fn make(&self, subject: &Name, others: &[Extension]) -> Result<Extension, der::Error>;
 }
 

@@ -1,5 +1,5 @@
 //! Certificates of the V2G world, decided without doing anything: what each kind must look like
-//! ([`profile`]), how one is built and linted before it is signed ([`build`]), what one says
+//! ([`profile`]), how one is built and linted before it is signed ([`build`], [`cross`]), what one says
 //! ([`certificate`]), and whether a chain is to be believed ([`verdict`]).
 //!
 //! Deliberately absent: keys, randomness, clocks, files, sockets, OpenSSL. A signature is made by a
@@ -9,6 +9,7 @@
 mod algorithm;
 pub mod build;
 pub mod certificate;
+pub mod cross;
 pub mod lint;
 pub mod profile;
 mod signature;
