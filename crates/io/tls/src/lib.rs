@@ -30,7 +30,7 @@ use thiserror::Error;
 pub use gridlatch_trust::Generation;
 pub use platform::{PlatformClient, PlatformClientConfig, PlatformServer, PlatformServerConfig};
 pub use refusal::{Refusal, refusal_of};
-pub use vehicle_client::{VehicleClient, VehicleClientConfig};
+pub use vehicle_client::{Judging, VehicleClient, VehicleClientConfig};
 pub use vehicle_server::{VehicleServer, VehicleServerConfig};
 
 /// An established connection.

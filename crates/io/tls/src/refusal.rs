@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use gridlatch_vocab::Code;
-use gridlatch_vocab::catalogue::tls;
+use gridlatch_vocab::catalogue::{pki, tls};
 use openssl::ssl::{Error, SslAlert};
 
 use crate::observed::{Observed, VerifyFailure, VerifyFault};
@@ -222,6 +222,7 @@ fn judged(failure: &VerifyFailure, peer: Peer) -> Refusal {
         2 | 18..=21 => tls::UNKNOWN_CA,
         10 => tls::CERTIFICATE_EXPIRED,
         9 => tls::CERTIFICATE_NOT_YET_VALID,
+        22 => pki::PATH_TOO_LONG,
         23 => tls::CERTIFICATE_REVOKED,
         62..=64 => tls::NAME_MISMATCH,
         _ => tls::CERTIFICATE_REJECTED,

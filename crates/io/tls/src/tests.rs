@@ -3,6 +3,7 @@
 mod foreign;
 mod hardware;
 mod hostile;
+mod judging;
 mod pair;
 mod world;
 

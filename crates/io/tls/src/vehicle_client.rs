@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::path::PathBuf;
 
+use gridlatch_vocab::Timestamp;
 use openssl::nid::Nid;
 use openssl::ssl::{
     ExtensionContext, Ssl, SslContext, SslContextBuilder, SslMethod, SslVerifyMode, SslVersion,
@@ -32,6 +33,16 @@ pub struct VehicleClientConfig {
     pub handshake_timeout: Duration,
 }
 
+/// How a vehicle judges the station's chain, where it differs from the usual.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Judging {
+    /// Refuse more than three certificates below the root, as [V2G2-009] has it. The usual is to bear
+    /// with one more, for a cross-certificate over a root.
+    pub strict_path: bool,
+    /// The vehicle's clock; `None` for the machine's.
+    pub clock: Option<Timestamp>,
+}
+
 /// Connects to stations.
 #[derive(Debug)]
 pub struct VehicleClient {
@@ -45,6 +56,14 @@ impl VehicleClient {
     /// # Errors
     /// A root or the identity is broken, no root is given, or the key log cannot be opened.
     pub fn new(config: VehicleClientConfig) -> Result<Self, TlsError> {
+        Self::judging(config, Judging::default())
+    }
+
+    /// As [`Self::new`], with a vehicle that is stricter than usual or whose clock is wrong.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn judging(config: VehicleClientConfig, judging: Judging) -> Result<Self, TlsError> {
         if config.roots.is_empty() {
             return Err(TlsError::Config("a vehicle needs at least one V2G root"));
         }
@@ -57,6 +76,12 @@ impl VehicleClient {
         builder
             .set_session_id_context(b"gridlatch-evcc")
             .map_err(&failed)?;
+        if judging.strict_path {
+            builder.set_verify_depth(STRICT_SUB_CAS);
+        }
+        if let Some(clock) = judging.clock {
+            builder.verify_param_mut().set_time(clock.0.unix_timestamp());
+        }
         if let Some(identity) = &config.identity {
             context::install(&mut builder, identity)?;
         }
@@ -113,6 +138,9 @@ impl VehicleClient {
         .await
     }
 }
+
+/// Sub-CAs between leaf and root by [V2G2-009].
+const STRICT_SUB_CAS: u32 = 2;
 
 /// [V2G2-602] and around: TLS 1.2, secp256r1, ECDSA with SHA-256. AES-GCM is offered before the suite
 /// the standard names, so that two current stacks meet on the better one.
