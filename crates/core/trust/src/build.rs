@@ -227,13 +227,7 @@ fn tbs(
         add(&Marked(false, SubjectAltName(alt_names(&request.alt_names)?)))?;
     }
     if let Some(url) = &request.ocsp_url {
-        add(&Marked(
-            false,
-            AuthorityInfoAccessSyntax(vec![AccessDescription {
-                access_method: const_oid::db::rfc5280::ID_AD_OCSP,
-                access_location: GeneralName::UniformResourceIdentifier(Ia5String::new(url)?),
-            }]),
-        ))?;
+        add(&Marked(false, responder(url)?))?;
     }
     if let Some(url) = &request.crl_url {
         add(&Marked(false, distribution_point(url)?))?;
@@ -310,8 +304,16 @@ pub(crate) fn purpose_oid(purpose: Purpose) -> const_oid::ObjectIdentifier {
     }
 }
 
+/// RFC 5280, 4.2.2.1: where OCSP is answered.
+pub(crate) fn responder(url: &str) -> Result<AuthorityInfoAccessSyntax, der::Error> {
+    Ok(AuthorityInfoAccessSyntax(vec![AccessDescription {
+        access_method: const_oid::db::rfc5280::ID_AD_OCSP,
+        access_location: GeneralName::UniformResourceIdentifier(Ia5String::new(url)?),
+    }]))
+}
+
 /// RFC 5280, 4.2.1.13: one place, for every reason, signed by the issuer itself.
-fn distribution_point(url: &str) -> Result<CrlDistributionPoints, der::Error> {
+pub(crate) fn distribution_point(url: &str) -> Result<CrlDistributionPoints, der::Error> {
     let place = GeneralName::UniformResourceIdentifier(Ia5String::new(url)?);
     Ok(CrlDistributionPoints(vec![DistributionPoint {
         distribution_point: Some(DistributionPointName::FullName(vec![place])),

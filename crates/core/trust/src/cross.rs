@@ -7,11 +7,7 @@
 
 use der::{Decode as _, Encode as _};
 use gridlatch_vocab::{Timestamp, catalogue::pki};
-use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{
-    AccessDescription, AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, BasicConstraints, KeyUsage,
-    SubjectKeyIdentifier,
-};
+use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, KeyUsage, SubjectKeyIdentifier};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 use x509_cert::time::Validity;
 use x509_cert::{Certificate, TbsCertificate, Version};
@@ -50,6 +46,8 @@ pub struct CrossRequest<'a> {
     pub not_after: Option<Timestamp>,
     /// Where the issuer answers OCSP.
     pub ocsp_url: Option<String>,
+    /// Where the issuer publishes its revocation list.
+    pub crl_url: Option<String>,
     /// How far it may go.
     pub reach: Reach,
 }
@@ -140,6 +138,7 @@ pub fn cross(
             not_before: request.not_before,
             not_after: request.not_after,
             ocsp_url: request.ocsp_url.as_deref(),
+            crl_url: request.crl_url.as_deref(),
         },
         issuer_algorithm,
         sign,
@@ -179,6 +178,7 @@ pub fn link(
         not_before,
         not_after: None,
         ocsp_url: None,
+        crl_url: None,
     };
     recertify(subject, issuer, &terms, signer_algorithm, sign)
 }
@@ -190,6 +190,7 @@ struct Terms<'a> {
     not_before: Timestamp,
     not_after: Option<Timestamp>,
     ocsp_url: Option<&'a str>,
+    crl_url: Option<&'a str>,
 }
 
 fn recertify(
@@ -241,13 +242,10 @@ fn recertify(
         },
     ))?;
     if let Some(url) = terms.ocsp_url {
-        add(&Marked(
-            false,
-            AuthorityInfoAccessSyntax(vec![AccessDescription {
-                access_method: const_oid::db::rfc5280::ID_AD_OCSP,
-                access_location: GeneralName::UniformResourceIdentifier(der::asn1::Ia5String::new(url)?),
-            }]),
-        ))?;
+        add(&Marked(false, build::responder(url)?))?;
+    }
+    if let Some(url) = terms.crl_url {
+        add(&Marked(false, build::distribution_point(url)?))?;
     }
     let tbs = TbsCertificate {
         version: Version::V3,

@@ -16,6 +16,9 @@ pub struct Refusal {
     pub code: Code,
     /// One sentence: who failed, where, why. Holds no personal data.
     pub message: String,
+    /// The alert by which the peer ended the handshake (RFC 8446, section 6); `None` where this side
+    /// did, or the connection broke.
+    pub alert: Option<u8>,
 }
 
 impl Refusal {
@@ -23,6 +26,7 @@ impl Refusal {
         Self {
             code,
             message: message.into(),
+            alert: None,
         }
     }
 }
@@ -192,7 +196,10 @@ fn from_alert(alert: SslAlert, who: &str, observed: &Observed) -> Refusal {
             _ => "; it named other roots",
         });
     }
-    Refusal::new(code, message)
+    Refusal {
+        alert: u8::try_from(number).ok(),
+        ..Refusal::new(code, message)
+    }
 }
 
 fn judged(failure: &VerifyFailure, peer: Peer) -> Refusal {

@@ -43,6 +43,7 @@ fn issue(profile: Profile, algorithm: KeyAlgorithm, name: &str, issuer: Option<&
         not_after: None,
         alt_names: Vec::new(),
         ocsp_url: None,
+        crl_url: None,
     };
     let signer = issuer.map_or(&key, |issuer| &issuer.key);
     let der = build(
@@ -108,6 +109,7 @@ impl Tree {
                 not_before: now(),
                 not_after: None,
                 ocsp_url: None,
+                crl_url: None,
                 reach,
             },
             &self.root.der,

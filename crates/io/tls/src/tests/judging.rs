@@ -36,6 +36,7 @@ async fn a_strict_vehicle_refuses_a_cross_certificate_over_a_root_and_says_so() 
             not_before: Timestamp(time::OffsetDateTime::now_utc()),
             not_after: None,
             ocsp_url: None,
+            crl_url: None,
             reach: Reach::OverRootForExperiment,
         },
         &root.der,
