@@ -206,6 +206,7 @@ pub mod pki;
 pub mod platform;
 pub mod pnc;
 pub mod power;
+pub mod provisioning;
 pub mod session;
 pub mod tls;
 pub mod wire;
@@ -219,6 +220,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
         session::ROWS,
         pnc::ROWS,
         power::ROWS,
+        provisioning::ROWS,
         ocpp::ROWS,
         platform::ROWS,
         pki::ROWS,

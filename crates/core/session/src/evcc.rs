@@ -32,6 +32,7 @@ use iso15118::session::{Instant, LoopBudgets, Millis, Security};
 use iso15118::{Iso20Set, Protocol, Protocols};
 
 pub use config::{Authorisation, Control, Energy, EvccConfig, Generation, Goal, Now, VehicleState, Wish};
+pub(crate) use contract::SignWith;
 pub use contract::{Contract, ContractSigner, Curve, raw_signature};
 pub use discovery::{Discovery, DiscoveryEvent, Found};
 pub use matching::{MATCH_RETRIES, Matching, MatchingConfig, MatchingEvent};

@@ -7,5 +7,6 @@
 
 pub mod evcc;
 pub mod physical;
+pub mod provisioning;
 pub mod secc;
 pub mod wire;
