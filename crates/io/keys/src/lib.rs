@@ -4,6 +4,7 @@
 //! key to another: a key that cannot be used is an error, never a reason to use a weaker one.
 #![forbid(unsafe_code)]
 
+pub mod delivery;
 mod file;
 mod files;
 mod verify;

@@ -14,8 +14,10 @@ mod event;
 mod migrate;
 mod open;
 mod outbox;
+mod pool;
 mod profile;
 mod pseudonym;
+mod sealed;
 mod session;
 mod setting;
 mod station;
@@ -30,6 +32,10 @@ pub use error::{Result, StoreError};
 pub use event::StoredEvent;
 pub use open::Store;
 pub use outbox::OutboxItem;
+pub use pool::{
+    ContractStored, POOL_LIST, PoolClient, PoolContract, PoolDelivery, PoolRoot, PoolToken, PoolVehicle,
+    PoolWebhook, VehicleStored,
+};
 pub use profile::{NewSetpoint, SetpointRecord};
 pub use session::{BillSummary, Session};
 pub use station::{BootInfo, ConnectorRecord, StationRecord};
