@@ -199,6 +199,7 @@ macro_rules! codes {
 }
 
 pub mod cable;
+pub mod enrolment;
 pub mod host;
 pub mod key;
 pub mod ocpp;
@@ -224,6 +225,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
         ocpp::ROWS,
         platform::ROWS,
         pki::ROWS,
+        enrolment::ROWS,
         host::ROWS,
         key::ROWS,
     ]

@@ -19,6 +19,7 @@ mod platform;
 mod refusal;
 mod vehicle_client;
 mod vehicle_server;
+mod web;
 
 use core::time::Duration;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub use platform::{PlatformClient, PlatformClientConfig, PlatformServer, Platfor
 pub use refusal::{Refusal, refusal_of};
 pub use vehicle_client::{Judging, VehicleClient, VehicleClientConfig};
 pub use vehicle_server::{VehicleServer, VehicleServerConfig};
+pub use web::{WebServer, WebServerConfig, channel_bindings};
 
 /// An established connection.
 pub type TlsStream = tokio_openssl::SslStream<tokio::net::TcpStream>;

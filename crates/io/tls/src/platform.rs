@@ -142,14 +142,18 @@ impl PlatformClient {
 }
 
 /// OCPP 2.0.1 A00.FR.317 and around: TLS 1.2 or later, AEAD only.
-fn policy(method: SslMethod) -> Result<SslContextBuilder, TlsError> {
+pub(crate) fn policy(method: SslMethod) -> Result<SslContextBuilder, TlsError> {
     let failed = openssl_failed("set the TLS policy of OCPP");
     let mut builder = context::builder(method, SslVersion::TLS1_2, SslVersion::TLS1_3)?;
     builder.set_cipher_list(GCM).map_err(&failed)?;
     Ok(builder)
 }
 
-fn start(context: &SslContext, mode: SslVerifyMode, own: &Credential) -> Result<(Ssl, Watch), Refusal> {
+pub(crate) fn start(
+    context: &SslContext,
+    mode: SslVerifyMode,
+    own: &Credential,
+) -> Result<(Ssl, Watch), Refusal> {
     let mut ssl = Ssl::new(context).map_err(|error| internal(&error))?;
     let watch = Watch::attach(&mut ssl).map_err(|error| internal(&error))?;
     watch.with(|observed| observed.chosen = Some((own.label.clone(), "the only one")));

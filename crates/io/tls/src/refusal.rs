@@ -46,6 +46,8 @@ pub(crate) enum Peer {
     Station,
     Platform,
     StationClient,
+    /// Whoever uses a web service.
+    WebClient,
 }
 
 impl Peer {
@@ -54,6 +56,7 @@ impl Peer {
             Self::Vehicle => "vehicle",
             Self::Station | Self::StationClient => "station",
             Self::Platform => "platform",
+            Self::WebClient => "client",
         }
     }
 }
@@ -205,8 +208,10 @@ fn from_alert(alert: SslAlert, who: &str, observed: &Observed) -> Refusal {
 fn judged(failure: &VerifyFailure, peer: Peer) -> Refusal {
     let who = peer.noun();
     let whose = match (peer, failure.depth) {
-        // A vehicle's own subject is its PCID, which is personal data.
-        (Peer::Vehicle, 0) => format!("the vehicle's own certificate, issued by {}", failure.issuer),
+        // The subject of a vehicle or a contract is personal data, and any of them may enrol.
+        (Peer::Vehicle | Peer::WebClient, 0) => {
+            format!("the {who}'s own certificate, issued by {}", failure.issuer)
+        }
         (_, 0) => format!(
             "the {who}'s own certificate {}, issued by {}",
             failure.subject, failure.issuer

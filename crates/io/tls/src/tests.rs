@@ -5,6 +5,7 @@ mod hardware;
 mod hostile;
 mod judging;
 mod pair;
+mod web;
 mod world;
 
 use crate::choose::{Facts, choose};

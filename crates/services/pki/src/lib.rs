@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod dev;
+pub mod http;
 mod josev;
 mod store;
 mod tree;
