@@ -260,7 +260,7 @@ fn tbs(
 }
 
 /// CN, O, C, DC: the order of the standard's examples and of other stacks.
-fn name(subject: &Subject, domain_component: Option<&str>) -> Result<Name, BuildError> {
+pub(crate) fn name(subject: &Subject, domain_component: Option<&str>) -> Result<Name, BuildError> {
     let utf8 = |text: &str| -> Result<Any, der::Error> { Any::encode_from(&Utf8StringRef::new(text)?) };
     let mut parts = vec![(const_oid::db::rfc4519::CN, utf8(&subject.common_name)?)];
     if let Some(organization) = &subject.organization {
@@ -322,7 +322,7 @@ pub(crate) fn distribution_point(url: &str) -> Result<CrlDistributionPoints, der
     }]))
 }
 
-fn alt_names(names: &[AltName]) -> Result<Vec<GeneralName>, BuildError> {
+pub(crate) fn alt_names(names: &[AltName]) -> Result<Vec<GeneralName>, BuildError> {
     names
         .iter()
         .map(|name| {

@@ -224,7 +224,7 @@ pub fn names(name: &Name) -> Names {
 
 /// A directory string. A NUL or another control character makes it unreadable, so that no two readers
 /// of the certificate see different names.
-fn text(value: &Any) -> Option<String> {
+pub(crate) fn text(value: &Any) -> Option<String> {
     use der::{Tag, Tagged as _};
     let octets = value.value();
     let text = match value.tag() {

@@ -9,10 +9,13 @@
 mod algorithm;
 pub mod build;
 pub mod certificate;
+pub mod cms;
 pub mod cross;
+pub mod csr;
 pub mod lint;
 pub mod profile;
 mod signature;
+mod signed;
 mod slug;
 pub mod verdict;
 

@@ -54,4 +54,18 @@ codes! {
         causes: ["long names or extra extensions", "hostile input"], remedy: "Keep within 800 octets for ISO 15118-2 and 1600 for ISO 15118-20.";
     MALFORMED = "pki.malformed", Warning, Pki, "A certificate is not valid DER.",
         causes: ["PEM where DER is expected", "a certificate cut short on the way", "hostile input"], remedy: "Look at it with `openssl asn1parse -inform DER`.";
+    CSR_MALFORMED = "pki.csr_malformed", Warning, Pki, "A certificate request is not a PKCS#10 request in DER.",
+        causes: ["PEM where DER is expected", "a request without the attributes field", "hostile input"], remedy: "Make the request again, for example with `openssl req -new -outform DER`.";
+    CSR_TOO_LARGE = "pki.csr_too_large", Warning, Pki, "A certificate request is larger than any that could be issued.",
+        causes: ["hostile input", "dozens of alternative names"], remedy: "Keep a request within 16 kB and 32 names.";
+    CSR_POSSESSION = "pki.csr_possession", Error, Pki, "A certificate request is not signed by the key it carries.",
+        causes: ["the request was altered on the way", "somebody asks for a certificate on a key that is not theirs"],
+        remedy: "Make the request on the device that holds the key; find out who sent it.";
+    CSR_NAME = "pki.csr_name", Error, Pki, "A certificate request holds a name that is never issued.",
+        causes: ["a NUL or another control character in a name", "two common names", "an alternative name that is neither host name nor address"],
+        remedy: "Ask for one readable name of each kind.";
+    CMS_MALFORMED = "pki.cms_malformed", Warning, Pki, "A message that should hold certificates is not a certs-only CMS message.",
+        causes: ["PEM where DER is expected", "an error page instead of an answer"], remedy: "Look at it with `openssl pkcs7 -inform DER -print_certs`.";
+    CMS_TOO_LARGE = "pki.cms_too_large", Warning, Pki, "A message holds more certificates than are looked at.",
+        causes: ["a whole trust store instead of a chain", "hostile input"], remedy: "Send one chain or one set of roots, at most 64 certificates.";
 }
