@@ -19,7 +19,9 @@ pub const MAX_CERTIFICATES: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CmsError {
     /// Larger than [`MAX_OCTETS`], or more than [`MAX_CERTIFICATES`].
-    #[error("the message is larger than {MAX_OCTETS} octets or holds more than {MAX_CERTIFICATES} certificates")]
+    #[error(
+        "the message is larger than {MAX_OCTETS} octets or holds more than {MAX_CERTIFICATES} certificates"
+    )]
     TooLarge,
     /// Not a CMS SignedData in DER.
     #[error("not a certs-only CMS message in DER: {0}")]

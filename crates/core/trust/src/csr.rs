@@ -24,7 +24,8 @@ pub const MAX_OCTETS: usize = 16 * 1024;
 /// Attributes, and extensions asked for, that are looked at.
 pub const MAX_PARTS: usize = 32;
 /// challengePassword (RFC 2985, 5.4.1).
-const CHALLENGE: const_oid::ObjectIdentifier = const_oid::ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.7");
+const CHALLENGE: const_oid::ObjectIdentifier =
+    const_oid::ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.7");
 
 /// What a request asks for. Its signature was checked: the sender holds the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +156,8 @@ fn asked(attributes: &Attributes) -> Result<Asked, CsrError> {
             }
             CHALLENGE => {
                 let text = certificate::text(value()?).filter(|text| (1..=255).contains(&text.len()));
-                asked.challenge = Some(text.ok_or(CsrError::Name("the challenge password is not readable text"))?);
+                asked.challenge =
+                    Some(text.ok_or(CsrError::Name("the challenge password is not readable text"))?);
             }
             _ => {}
         }
@@ -273,7 +275,9 @@ pub fn build_with(
 ) -> Result<Vec<u8>, BuildError> {
     let public_key = SubjectPublicKeyInfoOwned::from_der(spki)?;
     if certificate::key_algorithm(&public_key) != Some(algorithm) {
-        return Err(BuildError::Input("the key is of another type than its request says"));
+        return Err(BuildError::Input(
+            "the key is of another type than its request says",
+        ));
     }
     let mut attributes = SetOfVec::new();
     if let Some(challenge) = challenge {

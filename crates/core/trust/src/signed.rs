@@ -35,9 +35,7 @@ impl<'a> Signed<'a> {
             Ok((body, algorithm, signature))
         })?;
         let (body, algorithm, bits) = reader.finish(signed)?;
-        let signature = bits
-            .as_bytes()
-            .ok_or_else(|| der::Tag::BitString.value_error())?;
+        let signature = bits.as_bytes().ok_or_else(|| der::Tag::BitString.value_error())?;
         Ok(Self {
             body,
             algorithm,

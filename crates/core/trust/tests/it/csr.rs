@@ -5,7 +5,14 @@ use gridlatch_trust::{KeyAlgorithm, RustCrypto};
 use crate::support::{Key, Verifier, openssl, said, subject, write};
 
 fn request(key: &Key) -> Vec<u8> {
-    csr::build(&subject("DE*GLA*E1"), Some("CPO"), &key.spki(), key.algorithm(), &|m| key.sign(m)).unwrap()
+    csr::build(
+        &subject("DE*GLA*E1"),
+        Some("CPO"),
+        &key.spki(),
+        key.algorithm(),
+        &|m| key.sign(m),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -15,11 +22,17 @@ fn openssl_accepts_our_requests_on_every_key_type() {
         let der = request(&key);
         let file = write(dir.path(), "csr.der", &der);
         let output = openssl(
-            ["req", "-inform", "DER", "-in", &file, "-verify", "-noout", "-subject"].map(String::from),
+            [
+                "req", "-inform", "DER", "-in", &file, "-verify", "-noout", "-subject",
+            ]
+            .map(String::from),
         );
         let said = said(&output);
         assert!(said.contains("self-signature verify OK"), "{said}");
-        assert!(said.contains("CN = DE*GLA*E1") && said.contains("DC = CPO"), "{said}");
+        assert!(
+            said.contains("CN = DE*GLA*E1") && said.contains("DC = CPO"),
+            "{said}"
+        );
         let read = csr::parse(&der, &Verifier).unwrap();
         assert_eq!(read.algorithm, key.algorithm());
         assert_eq!(read.spki, key.spki());
@@ -42,7 +55,10 @@ fn a_request_made_by_openssl_is_read_with_everything_it_asks() {
     );
     let key_file = key.pem(dir.path(), "key.pem");
     let der = openssl(
-        ["req", "-new", "-config", &config, "-key", &key_file, "-outform", "DER"].map(String::from),
+        [
+            "req", "-new", "-config", &config, "-key", &key_file, "-outform", "DER",
+        ]
+        .map(String::from),
     )
     .stdout;
     let read = csr::parse(&der, &RustCrypto).unwrap();
@@ -51,7 +67,10 @@ fn a_request_made_by_openssl_is_read_with_everything_it_asks() {
     assert!(read.wants_ca);
     assert_eq!(
         read.alt_names,
-        [AltName::Dns("station.example".to_owned()), AltName::Ip(vec![192, 0, 2, 7])]
+        [
+            AltName::Dns("station.example".to_owned()),
+            AltName::Ip(vec![192, 0, 2, 7])
+        ]
     );
 }
 
@@ -59,7 +78,10 @@ fn a_request_made_by_openssl_is_read_with_everything_it_asks() {
 fn openssl_reads_the_names_and_the_challenge_we_ask_for() {
     let dir = tempfile::tempdir().unwrap();
     let key = Key::p256(8);
-    let names = [AltName::Dns("csms.example".to_owned()), AltName::Ip(vec![127, 0, 0, 1])];
+    let names = [
+        AltName::Dns("csms.example".to_owned()),
+        AltName::Ip(vec![127, 0, 0, 1]),
+    ];
     let der = csr::build_with(
         &subject("csms"),
         None,
@@ -72,10 +94,16 @@ fn openssl_reads_the_names_and_the_challenge_we_ask_for() {
     .unwrap();
     let file = write(dir.path(), "csr.der", &der);
     let text = said(&openssl(
-        ["req", "-inform", "DER", "-in", &file, "-verify", "-noout", "-text"].map(String::from),
+        [
+            "req", "-inform", "DER", "-in", &file, "-verify", "-noout", "-text",
+        ]
+        .map(String::from),
     ));
     assert!(text.contains("DNS:csms.example, IP Address:127.0.0.1"), "{text}");
-    assert!(text.contains("challengePassword") && text.contains("secret"), "{text}");
+    assert!(
+        text.contains("challengePassword") && text.contains("secret"),
+        "{text}"
+    );
     let read = csr::parse(&der, &RustCrypto).unwrap();
     assert_eq!(read.alt_names, names);
     assert_eq!(read.challenge.as_deref(), Some("secret"));
@@ -84,9 +112,13 @@ fn openssl_reads_the_names_and_the_challenge_we_ask_for() {
 #[test]
 fn a_request_on_somebody_elses_key_proves_no_possession() {
     let (mine, theirs) = (Key::p256(1), Key::p256(2));
-    let der = csr::build(&subject("DE*GLA*E1"), None, &theirs.spki(), KeyAlgorithm::P256, &|m| {
-        mine.sign(m)
-    })
+    let der = csr::build(
+        &subject("DE*GLA*E1"),
+        None,
+        &theirs.spki(),
+        KeyAlgorithm::P256,
+        &|m| mine.sign(m),
+    )
     .unwrap();
     let refused = csr::parse(&der, &RustCrypto).unwrap_err();
     assert_eq!(refused, CsrError::Possession);
@@ -110,7 +142,13 @@ fn names_that_are_never_issued_are_refused() {
     let key_file = Key::p256(3).pem(dir.path(), "key.pem");
     let made = |config: &str| {
         let config = write(dir.path(), "req.cnf", config.as_bytes());
-        openssl(["req", "-new", "-config", &config, "-key", &key_file, "-outform", "DER"].map(String::from)).stdout
+        openssl(
+            [
+                "req", "-new", "-config", &config, "-key", &key_file, "-outform", "DER",
+            ]
+            .map(String::from),
+        )
+        .stdout
     };
     let two = made("[req]\nprompt=no\ndistinguished_name=dn\n[dn]\n0.CN=good\n1.CN=evil\n");
     let mail = made(
@@ -124,7 +162,14 @@ fn names_that_are_never_issued_are_refused() {
         assert!(matches!(refused, CsrError::Name(_)), "{refused:?}");
     }
     let key = Key::p256(3);
-    let nul = csr::build(&subject("good\0evil"), None, &key.spki(), KeyAlgorithm::P256, &|m| key.sign(m)).unwrap();
+    let nul = csr::build(
+        &subject("good\0evil"),
+        None,
+        &key.spki(),
+        KeyAlgorithm::P256,
+        &|m| key.sign(m),
+    )
+    .unwrap();
     assert!(matches!(csr::parse(&nul, &RustCrypto), Err(CsrError::Name(_))));
 }
 
@@ -133,13 +178,22 @@ fn an_rsa_request_and_one_without_a_signature_worth_the_name_are_refused_by_code
     let dir = tempfile::tempdir().unwrap();
     let rsa = dir.path().join("rsa.pem").display().to_string();
     let der = openssl(
-        ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", &rsa, "-subj", "/CN=x", "-outform", "DER"]
-            .map(String::from),
+        [
+            "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", &rsa, "-subj", "/CN=x", "-outform",
+            "DER",
+        ]
+        .map(String::from),
     )
     .stdout;
     assert_eq!(csr::parse(&der, &RustCrypto), Err(CsrError::Key));
-    assert_eq!(csr::parse(&vec![0x30; csr::MAX_OCTETS + 1], &RustCrypto), Err(CsrError::TooLarge));
+    assert_eq!(
+        csr::parse(&vec![0x30; csr::MAX_OCTETS + 1], &RustCrypto),
+        Err(CsrError::TooLarge)
+    );
     let mut tail = request(&Key::p256(1));
     tail.push(0);
-    assert!(matches!(csr::parse(&tail, &RustCrypto), Err(CsrError::Malformed(_))));
+    assert!(matches!(
+        csr::parse(&tail, &RustCrypto),
+        Err(CsrError::Malformed(_))
+    ));
 }

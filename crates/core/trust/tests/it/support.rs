@@ -8,7 +8,6 @@ use gridlatch_trust::profile::{Kind, Profile};
 use gridlatch_trust::{Generation, KeyAlgorithm, RustCrypto, Verify};
 use gridlatch_vocab::Timestamp;
 use p256::ecdsa::signature::Signer as _;
-use p256::ecdsa::signature::SignatureEncoding as _;
 
 /// `at("2026-11-21T12:00:00Z")`.
 pub fn at(text: &str) -> Timestamp {
@@ -91,7 +90,8 @@ impl Key {
             ),
             Self::Ed448(path) => {
                 let path = path.display().to_string();
-                return openssl(["pkey", "-in", &path, "-pubout", "-outform", "DER"].map(String::from)).stdout;
+                return openssl(["pkey", "-in", &path, "-pubout", "-outform", "DER"].map(String::from))
+                    .stdout;
             }
         };
         let mut spki = hex::decode(prefix.replace(' ', "")).unwrap();
@@ -103,7 +103,7 @@ impl Key {
         Ok(match self {
             Self::P256(key) => {
                 let signature: p256::ecdsa::DerSignature = key.sign(message);
-                signature.to_vec()
+                signature.as_bytes().to_vec()
             }
             Self::P521(key) => {
                 let signature: p521::ecdsa::Signature = key.sign(message);
@@ -113,7 +113,8 @@ impl Key {
                 let dir = tempfile::tempdir().unwrap();
                 let input = write(dir.path(), "message", message);
                 let key = path.display().to_string();
-                openssl(["pkeyutl", "-sign", "-rawin", "-inkey", &key, "-in", &input].map(String::from)).stdout
+                openssl(["pkeyutl", "-sign", "-rawin", "-inkey", &key, "-in", &input].map(String::from))
+                    .stdout
             }
         })
     }
@@ -122,7 +123,11 @@ impl Key {
     pub fn pem(&self, dir: &Path, name: &str) -> String {
         // ECPrivateKey (RFC 5915) with the curve's name; OpenSSL reads it as it is.
         let (scalar, curve, label) = match self {
-            Self::P256(key) => (key.to_bytes().to_vec(), "a00a06082a8648ce3d030107", "EC PRIVATE KEY"),
+            Self::P256(key) => (
+                key.to_bytes().to_vec(),
+                "a00a06082a8648ce3d030107",
+                "EC PRIVATE KEY",
+            ),
             Self::P521(key) => (key.to_bytes().to_vec(), "a00706052b81040023", "EC PRIVATE KEY"),
             Self::Ed448(path) => return path.display().to_string(),
         };
@@ -151,7 +156,9 @@ impl Verify for Verifier {
             write(dir.path(), "signature", signature),
         );
         let output = Command::new("openssl")
-            .args(["pkeyutl", "-verify", "-rawin", "-pubin", "-keyform", "DER", "-inkey", &key])
+            .args([
+                "pkeyutl", "-verify", "-rawin", "-pubin", "-keyform", "DER", "-inkey", &key,
+            ])
             .args(["-in", &input, "-sigfile", &signature])
             .output()
             .unwrap();
@@ -236,7 +243,14 @@ impl Entity {
         Self::issue(profile, name, key, Some(self), serial, None)
     }
 
-    pub fn child_valid(&self, profile: Profile, name: &str, key: Key, serial: u16, validity: Validity) -> Self {
+    pub fn child_valid(
+        &self,
+        profile: Profile,
+        name: &str,
+        key: Key,
+        serial: u16,
+        validity: Validity,
+    ) -> Self {
         Self::issue(profile, name, key, Some(self), serial, Some(validity))
     }
 
@@ -250,7 +264,7 @@ impl Entity {
     ) -> Self {
         let spki = key.spki();
         let validity = validity.map(|v| (from_now(v.from), Some(from_now(v.to))));
-        let (not_before, not_after) = validity.unwrap_or((from_now(-30), None));
+        let (not_before, not_after) = validity.unwrap_or_else(|| (from_now(-30), None));
         let serial = serial.to_be_bytes();
         let request = Request {
             profile,
@@ -301,6 +315,10 @@ impl Cpo {
 
     /// As a station sends it.
     pub fn chain(&self) -> Vec<Vec<u8>> {
-        vec![self.leaf.der.clone(), self.sub2.der.clone(), self.sub1.der.clone()]
+        vec![
+            self.leaf.der.clone(),
+            self.sub2.der.clone(),
+            self.sub1.der.clone(),
+        ]
     }
 }
