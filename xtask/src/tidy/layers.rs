@@ -28,6 +28,7 @@ const LAYERS: [(&str, Layer); 8] = [
 /// What a core crate or the vocabulary may be made of: libraries without sockets, clocks, threads or global state.
 const PURE: [&str; 15] = [
     "base64",
+    "cms",
     "const-oid",
     "der",
     "hex",
@@ -42,6 +43,7 @@ const PURE: [&str; 15] = [
     "thiserror",
     "time",
     "x509-cert",
+    "x509-ocsp",
 ];
 
 fn layer(folder: &str) -> Option<Layer> {

@@ -29,7 +29,7 @@ fn a_message_of_openssl_is_read_in_its_own_order_with_duplicates() {
     let dir = tempfile::tempdir().unwrap();
     let tree = Cpo::new(Generation::Iso20, 1);
     let mut chain = tree.chain();
-    chain.push(tree.leaf.der.clone());
+    chain.push(tree.leaf.der);
     let file = write(dir.path(), "chain.pem", &pem(&chain));
     let der =
         openssl(["crl2pkcs7", "-nocrl", "-certfile", &file, "-outform", "DER"].map(String::from)).stdout;
