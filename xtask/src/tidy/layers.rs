@@ -26,7 +26,7 @@ const LAYERS: [(&str, Layer); 8] = [
 ];
 
 /// What a core crate or the vocabulary may be made of: libraries without sockets, clocks, threads or global state.
-const PURE: [&str; 15] = [
+const PURE: [&str; 17] = [
     "base64",
     "cms",
     "const-oid",
