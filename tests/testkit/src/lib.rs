@@ -5,6 +5,7 @@
 //! - [`Link`] is the wire between a station and a car: a veth pair with IPv6 link-local addresses.
 //! - [`browser`] is Chromium on a page.
 //! - [`josev`] starts Josev's car or station and tells how its session ended.
+//! - [`tokens`] are SoftHSM2 and swtpm, for keys in hardware.
 //! - [`python`] gives the interpreters of the peers' environments.
 //!
 //! Everything that is started here ends with the value that started it, also when the test panics.
@@ -21,6 +22,7 @@ pub mod ports;
 mod process;
 pub mod python;
 pub mod temp;
+pub mod tokens;
 
 pub use need::{Need, missing, skip};
 pub use netns::{Link, Namespace};

@@ -21,12 +21,20 @@ pub enum Need {
     openssl,
     /// The `tshark` command.
     tshark,
+    /// SoftHSM2: its tool and its PKCS#11 module.
+    softhsm,
+    /// The software TPM and the tools for it.
+    swtpm,
+    /// The PKCS#11 module on top of a TPM, and `pkcs11-tool`. Implies `swtpm`.
+    tpm2_pkcs11,
+    /// `gnutls-cli`.
+    gnutls,
 }
 
 impl Need {
     /// Why this is not available here, or nothing. The answer is computed once per process.
     fn missing(self) -> Option<String> {
-        static ANSWERS: [OnceLock<Option<String>>; 7] = [const { OnceLock::new() }; 7];
+        static ANSWERS: [OnceLock<Option<String>>; 11] = [const { OnceLock::new() }; 11];
         ANSWERS[self as usize]
             .get_or_init(|| match self {
                 Self::root => no_root(),
@@ -39,6 +47,15 @@ impl Need {
                     .or_else(|| no_command("chromedriver", "--version", "chromium-driver")),
                 Self::openssl => no_command("openssl", "version", "openssl"),
                 Self::tshark => no_command("tshark", "--version", "tshark"),
+                Self::softhsm => no_command("softhsm2-util", "--version", "softhsm2")
+                    .or_else(|| no_library("libsofthsm2.so", "softhsm2")),
+                Self::swtpm => no_command("swtpm", "--version", "swtpm")
+                    .or_else(|| no_command("tpm2_flushcontext", "--version", "tpm2-tools")),
+                Self::tpm2_pkcs11 => Self::swtpm
+                    .missing()
+                    .or_else(|| no_library("libtpm2_pkcs11.so", "libtpm2-pkcs11-1"))
+                    .or_else(|| no_command("opensc-tool", "--version", "opensc")),
+                Self::gnutls => no_command("gnutls-cli", "--version", "gnutls-bin"),
             })
             .clone()
     }
@@ -62,6 +79,12 @@ fn no_command(name: &str, version: &str, package: &str) -> Option<String> {
         .stderr(Stdio::null())
         .status();
     (!status.is_ok_and(|s| s.success())).then(|| format!("no {name} on PATH (Debian package {package})"))
+}
+
+fn no_library(name: &str, package: &str) -> Option<String> {
+    crate::tokens::library(name)
+        .is_none()
+        .then(|| format!("no {name} (Debian package {package})"))
 }
 
 /// The first reason why these are not all available.

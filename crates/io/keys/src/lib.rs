@@ -1,12 +1,21 @@
-//! Private keys and the one trait that uses them, [`Signer`].
+//! Private keys and the one trait that uses them, [`Signer`]: in files, in PKCS#11 tokens, in a TPM 2.0.
+//! [`open`] finds a key by its [`KeyUri`].
 //!
 //! Deliberately absent: TLS (`io/tls`), certificates (`core/trust`), and any fallback from one kind of
 //! key to another: a key that cannot be used is an error, never a reason to use a weaker one.
 #![forbid(unsafe_code)]
 
 pub mod delivery;
+mod ec;
 mod file;
 mod files;
+mod gate;
+mod open;
+mod pin;
+mod pkcs11;
+#[cfg(feature = "tpm")]
+mod tpm;
+mod uri;
 mod verify;
 
 use core::fmt::Debug;
@@ -19,6 +28,9 @@ use thiserror::Error;
 pub use file::FileKey;
 pub use files::write_atomically;
 pub use gridlatch_trust::KeyAlgorithm;
+pub use open::{Listed, generate, import, list, open};
+pub use pin::PinSource;
+pub use uri::{KeyUri, Pkcs11Uri, TpmUri};
 pub use verify::{OpensslVerifier, verify};
 
 /// Something that holds a private key and signs with it, wherever the key lives.

@@ -120,7 +120,7 @@ fn keys_are_released_with_their_context_and_ed448_needs_a_file() {
     let mut world = super::world::world();
     world.ed448.leaf.key = Remote::of(&world.ed448.leaf.key);
     let mut config = world.server_config();
-    config.credentials.push(world.ed448.leaf.clone());
+    config.credentials.push(world.ed448.leaf);
     assert!(matches!(
         VehicleServer::new(config),
         Err(TlsError::Credential { reason, .. }) if reason.contains("Ed448")
