@@ -1,4 +1,4 @@
-//! One thin face over both database engines: the same statement text, integers, texts and reals only.
+//! One thin face over both database engines: the same statement text; integers, texts, reals and octets.
 //!
 //! `$1` placeholders work on both. Times are milliseconds since the Unix epoch, booleans 0 or 1.
 
@@ -15,6 +15,7 @@ pub(crate) enum Param {
     Int(Option<i64>),
     Real(Option<f64>),
     Text(Option<String>),
+    Octets(Option<Vec<u8>>),
 }
 
 macro_rules! param_from {
@@ -41,6 +42,8 @@ param_from! {
     String => Text(v) Some(v);
     Option<String> => Text(v) v;
     Option<&str> => Text(v) v.map(str::to_owned);
+    Vec<u8> => Octets(v) Some(v);
+    Option<Vec<u8>> => Octets(v) v;
 }
 
 /// Bound values in order.
@@ -57,6 +60,7 @@ macro_rules! bound {
                 Param::Int(value) => query.bind(*value),
                 Param::Real(value) => query.bind(*value),
                 Param::Text(value) => query.bind(value.clone()),
+                Param::Octets(value) => query.bind(value.clone()),
             };
         }
         query
@@ -99,13 +103,17 @@ impl Conn {
         Ok(self.rows(sql, params).await?.into_iter().next())
     }
 
-    /// Runs a statement of the schema, where `NUMBER` stands for the engine's counting primary key.
+    /// Runs a statement of the schema, where `NUMBER` stands for the engine's counting primary key and
+    /// `OCTETS` for its binary type.
     pub(crate) async fn ddl(&mut self, sql: &'static str) -> Result<()> {
-        let number = match self {
-            Self::Sqlite(_) => "INTEGER PRIMARY KEY AUTOINCREMENT",
-            Self::Postgres(_) => "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+        let (number, octets) = match self {
+            Self::Sqlite(_) => ("INTEGER PRIMARY KEY AUTOINCREMENT", "BLOB"),
+            Self::Postgres(_) => ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "BYTEA"),
         };
-        let sql = sqlx::AssertSqlSafe(sql.replace(" NUMBER,", &format!(" {number},")));
+        let sql = sql
+            .replace(" NUMBER,", &format!(" {number},"))
+            .replace(" OCTETS", &format!(" {octets}"));
+        let sql = sqlx::AssertSqlSafe(sql);
         match self {
             Self::Sqlite(conn) => sqlx::query(sql).execute(conn).await.map(drop)?,
             Self::Postgres(conn) => sqlx::query(sql).execute(conn).await.map(drop)?,
@@ -173,6 +181,10 @@ impl Row {
     }
 
     pub(crate) fn text_opt(&self, index: usize) -> Result<Option<String>> {
+        column!(self, index)
+    }
+
+    pub(crate) fn octets(&self, index: usize) -> Result<Vec<u8>> {
         column!(self, index)
     }
 

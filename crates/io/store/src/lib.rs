@@ -15,6 +15,7 @@ mod migrate;
 mod open;
 mod outbox;
 mod pool;
+pub mod pki;
 mod profile;
 mod pseudonym;
 mod sealed;

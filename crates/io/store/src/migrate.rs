@@ -4,7 +4,7 @@ use crate::engine::{Conn, params};
 use crate::{Result, StoreError, pool};
 
 /// Steps in order; the version of a database is how many of them it has seen.
-const STEPS: &[&[&str]] = &[STEP_1, pool::STEP];
+const STEPS: &[&[&str]] = &[STEP_1, pool::STEP, PKI];
 
 /// Brings the schema up to date.
 pub(crate) async fn run(conn: &mut Conn) -> Result<()> {
@@ -105,4 +105,41 @@ const STEP_1: &[&str] = &[
     "CREATE TABLE setting (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE outbox (number NUMBER, queue TEXT NOT NULL, payload TEXT NOT NULL, at BIGINT NOT NULL)",
     "CREATE INDEX outbox_queue ON outbox (queue, number)",
+];
+
+/// The CA: authorities, every certificate they signed, what was taken back, and what waits for approval.
+///
+/// Serial numbers are 63-bit integers so that the one index that every issue and every lookup goes
+/// through stays small; certificates are only ever appended.
+const PKI: &[&str] = &[
+    "CREATE TABLE pki_authority (
+        number NUMBER, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, generation TEXT NOT NULL,
+        key_uri TEXT NOT NULL, issuer BIGINT, der OCTETS NOT NULL, active BIGINT NOT NULL, at BIGINT NOT NULL)",
+    "CREATE TABLE pki_certificate (
+        number NUMBER, authority BIGINT NOT NULL REFERENCES pki_authority (number), serial BIGINT NOT NULL,
+        kind TEXT NOT NULL, label TEXT NOT NULL, lookup BIGINT NOT NULL, der OCTETS NOT NULL,
+        not_before BIGINT NOT NULL, not_after BIGINT NOT NULL, requester TEXT NOT NULL, at BIGINT NOT NULL,
+        request_digest OCTETS UNIQUE, revoked_at BIGINT, reason BIGINT,
+        UNIQUE (authority, serial))",
+    "CREATE INDEX pki_certificate_lookup ON pki_certificate (lookup)",
+    "CREATE INDEX pki_certificate_end ON pki_certificate (not_after)",
+    "CREATE TABLE pki_revocation (
+        number NUMBER, authority BIGINT NOT NULL REFERENCES pki_authority (number), serial BIGINT NOT NULL,
+        at BIGINT NOT NULL, reason BIGINT NOT NULL, not_after BIGINT NOT NULL, asked_by TEXT NOT NULL,
+        UNIQUE (authority, serial))",
+    "CREATE INDEX pki_revocation_order ON pki_revocation (authority, number)",
+    "CREATE TABLE pki_signer (
+        authority BIGINT NOT NULL REFERENCES pki_authority (number), purpose TEXT NOT NULL,
+        key_uri TEXT NOT NULL, serial BIGINT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (authority, purpose))",
+    "CREATE TABLE pki_crl (
+        authority BIGINT NOT NULL REFERENCES pki_authority (number), number BIGINT NOT NULL,
+        base BIGINT, revocation BIGINT NOT NULL, this_update BIGINT NOT NULL, next_update BIGINT NOT NULL,
+        der OCTETS NOT NULL, PRIMARY KEY (authority, number))",
+    "CREATE TABLE pki_operator (name TEXT NOT NULL PRIMARY KEY, spki OCTETS NOT NULL, at BIGINT NOT NULL)",
+    "CREATE TABLE pki_request (
+        number NUMBER, id TEXT NOT NULL UNIQUE, action TEXT NOT NULL, asked_by TEXT NOT NULL, at BIGINT NOT NULL,
+        state TEXT NOT NULL, closed_at BIGINT, outcome TEXT)",
+    "CREATE TABLE pki_approval (
+        request BIGINT NOT NULL REFERENCES pki_request (number), operator TEXT NOT NULL, signature OCTETS NOT NULL,
+        at BIGINT NOT NULL, PRIMARY KEY (request, operator))",
 ];

@@ -1,0 +1,128 @@
+//! Taking certificates back.
+
+use gridlatch_vocab::Timestamp;
+
+use crate::engine::{Row, params};
+use crate::{Result, Store};
+
+/// The reason code of a hold (RFC 5280, 5.3.1), the only one that a later one may replace.
+const HOLD: i64 = 6;
+
+/// What became of a revocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevokeOutcome {
+    /// Durable now.
+    Revoked,
+    /// It was revoked before, at this time and for this reason; nothing changed.
+    Already(Timestamp, i64),
+    /// This authority never issued it.
+    Unknown,
+}
+
+/// An entry of a revocation list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RevocationRow {
+    /// Counts up in the order of revoking: the cursor of a delta list.
+    pub number: i64,
+    /// Serial number.
+    pub serial: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Why (RFC 5280, 5.3.1).
+    pub reason: i64,
+    /// When the certificate ends by itself.
+    pub not_after: Timestamp,
+}
+
+impl Store {
+    /// Revokes a certificate; durable when it returns. A hold may be made final, nothing else changes twice.
+    pub async fn pki_revoke(
+        &self,
+        authority: i64,
+        serial: i64,
+        reason: i64,
+        at: Timestamp,
+        by: &str,
+    ) -> Result<RevokeOutcome> {
+        let by = by.to_owned();
+        self.write(move |conn| {
+            Box::pin(async move {
+                let found = conn
+                    .row(
+                        "SELECT revoked_at, reason, not_after FROM pki_certificate \
+                         WHERE authority = $1 AND serial = $2",
+                        params![authority, serial],
+                    )
+                    .await?;
+                let Some(found) = found else {
+                    return Ok(RevokeOutcome::Unknown);
+                };
+                let not_after = found.time(2)?;
+                if let Some(before) = found.time_opt(0)? {
+                    let old = found.int_opt(1)?.unwrap_or(0);
+                    if old != HOLD || reason == HOLD {
+                        return Ok(RevokeOutcome::Already(before, old));
+                    }
+                    // Entered anew, so that the change has a number after the last delta list.
+                    conn.execute(
+                        "DELETE FROM pki_revocation WHERE authority = $1 AND serial = $2",
+                        params![authority, serial],
+                    )
+                    .await?;
+                }
+                conn.execute(
+                    "UPDATE pki_certificate SET revoked_at = $3, reason = $4 WHERE authority = $1 AND serial = $2",
+                    params![authority, serial, at, reason],
+                )
+                .await?;
+                conn.execute(
+                    "INSERT INTO pki_revocation (authority, serial, at, reason, not_after, asked_by) \
+                     VALUES ($1, $2, $3, $4, $5, $6)",
+                    params![authority, serial, at, reason, not_after, by],
+                )
+                .await?;
+                Ok(RevokeOutcome::Revoked)
+            })
+        })
+        .await
+    }
+
+    /// Revocations of an authority after `number`, in order, of certificates that have not ended by `alive_at`.
+    pub async fn pki_revocations(
+        &self,
+        authority: i64,
+        number: i64,
+        alive_at: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RevocationRow>> {
+        let rows = self
+            .rows(
+                "SELECT number, serial, at, reason, not_after FROM pki_revocation \
+                 WHERE authority = $1 AND number > $2 AND not_after >= $3 ORDER BY number LIMIT $4",
+                params![authority, number, alive_at, i64::from(limit)],
+            )
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// The number of an authority's latest revocation; 0 when there is none.
+    pub async fn pki_last_revocation(&self, authority: i64) -> Result<i64> {
+        let row = self
+            .row(
+                "SELECT COALESCE(MAX(number), 0) FROM pki_revocation WHERE authority = $1",
+                params![authority],
+            )
+            .await?;
+        row.map_or(Ok(0), |row| row.int(0))
+    }
+}
+
+fn read(row: &Row) -> Result<RevocationRow> {
+    Ok(RevocationRow {
+        number: row.int(0)?,
+        serial: row.int(1)?,
+        at: row.time(2)?,
+        reason: row.int(3)?,
+        not_after: row.time(4)?,
+    })
+}
