@@ -198,6 +198,7 @@ macro_rules! codes {
     };
 }
 
+pub mod ca;
 pub mod cable;
 pub mod enrolment;
 pub mod host;
@@ -226,6 +227,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
         platform::ROWS,
         pki::ROWS,
         enrolment::ROWS,
+        ca::ROWS,
         host::ROWS,
         key::ROWS,
     ]

@@ -322,6 +322,22 @@ impl DevPki {
         crate::josev::export(self, dir)
     }
 
+    /// Every leaf issued so far: its tree, its kind, the CA that signed it, the certificate.
+    pub(crate) fn issued(&self) -> Result<Vec<(World, Kind, &'static str, Vec<u8>)>, PkiError> {
+        let mut found = Vec::new();
+        for world in World::ALL {
+            let folder = format!("{}/issued", world.folder());
+            for name in self.store.names(&folder)? {
+                if let (Some((kind, issuer)), Found::Whole(pair)) =
+                    (crate::ca::of_dev_leaf(&name), self.store.find(&folder, &name)?)
+                {
+                    found.push((world, kind, issuer, pair.der));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// A CA of the tree.
     pub(crate) fn ca(&self, world: World, name: &'static str) -> &Pair {
         self.authorities

@@ -1,11 +1,9 @@
-//! The development PKI: every certificate a laptop needs to play vehicle, station, platform and
-//! contract issuer at once, made on first use, kept in the data folder, all of it by the profiles of
-//! `gridlatch_trust`.
-//!
-//! Deliberately absent: enrolment, revocation and provisioning services, keys in hardware. Those are
-//! the running CA's; what is here is the hierarchy they will serve.
+//! Certificates as a service: the CA that can be run ([`ca`]), and the development PKI ([`dev`]), which
+//! is every certificate a laptop needs to play vehicle, station, platform and contract issuer at once,
+//! made on first use. All of it by the profiles of `gridlatch_trust`.
 #![forbid(unsafe_code)]
 
+pub mod ca;
 pub mod dev;
 pub mod http;
 mod josev;

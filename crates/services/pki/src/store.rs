@@ -104,6 +104,30 @@ impl Store {
         }
     }
 
+    /// Names of the certificates in a folder, in order; none if it is missing.
+    pub(crate) fn names(&self, folder: &str) -> Result<Vec<String>, PkiError> {
+        let path = self.root.join(folder);
+        let wrap = |source| PkiError::File {
+            operation: "list",
+            path: path.clone(),
+            source,
+        };
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(wrap(error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(wrap)?.file_name();
+            if let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".crt.pem")) {
+                names.push(stem.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
     pub(crate) fn new_key(
         &self,
         folder: &str,

@@ -54,16 +54,31 @@ const fn node(
     }
 }
 
-/// One of the three trees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum World {
+/// One tree of CAs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum World {
+    /// ISO 15118-2: secp256r1.
     Iso2,
+    /// ISO 15118-20 on secp521r1.
     Iso20,
+    /// ISO 15118-20 on Ed448. Not part of the development PKI.
+    Iso20Ed448,
+    /// OCPP: secp256r1.
     Ocpp,
 }
 
 impl World {
+    /// The trees of the development PKI.
     pub(crate) const ALL: [Self; 3] = [Self::Iso2, Self::Iso20, Self::Ocpp];
+
+    /// Every tree.
+    pub const EVERY: [Self; 4] = [Self::Iso2, Self::Iso20, Self::Iso20Ed448, Self::Ocpp];
+
+    /// The tree of a folder name.
+    #[must_use]
+    pub fn from_folder(text: &str) -> Option<Self> {
+        Self::EVERY.into_iter().find(|world| world.folder() == text)
+    }
 
     pub(crate) const fn of(generation: Generation) -> Self {
         match generation {
@@ -72,32 +87,40 @@ impl World {
         }
     }
 
-    pub(crate) const fn folder(self) -> &'static str {
+    /// Its folder, and the first part of its CAs' names: `iso2`, `iso20`, `iso20-ed448`, `ocpp`.
+    #[must_use]
+    pub const fn folder(self) -> &'static str {
         match self {
             Self::Iso2 => "iso2",
             Self::Iso20 => "iso20",
+            Self::Iso20Ed448 => "iso20-ed448",
             Self::Ocpp => "ocpp",
         }
     }
 
-    pub(crate) const fn algorithm(self) -> KeyAlgorithm {
+    /// The type of its keys.
+    #[must_use]
+    pub const fn algorithm(self) -> KeyAlgorithm {
         match self {
             Self::Iso2 | Self::Ocpp => KeyAlgorithm::P256,
             Self::Iso20 => KeyAlgorithm::P521,
+            Self::Iso20Ed448 => KeyAlgorithm::Ed448,
         }
     }
 
     pub(crate) const fn nodes(self) -> &'static [Node] {
         match self {
-            Self::Iso2 | Self::Iso20 => V2G,
+            Self::Iso2 | Self::Iso20 | Self::Iso20Ed448 => V2G,
             Self::Ocpp => OCPP,
         }
     }
 
-    pub(crate) const fn profile(self, kind: Kind) -> Profile {
+    /// A kind of certificate by this tree's rules.
+    #[must_use]
+    pub const fn profile(self, kind: Kind) -> Profile {
         match self {
             Self::Iso2 | Self::Ocpp => Profile::iso2(kind),
-            Self::Iso20 => Profile::iso20(kind),
+            Self::Iso20 | Self::Iso20Ed448 => Profile::iso20(kind),
         }
     }
 
@@ -109,6 +132,7 @@ impl World {
     pub(crate) fn common_name(self, node: &Node) -> String {
         match self {
             Self::Iso20 => format!("{} 20", node.common_name),
+            Self::Iso20Ed448 => format!("{} 20 Ed448", node.common_name),
             Self::Iso2 | Self::Ocpp => node.common_name.to_owned(),
         }
     }

@@ -1,0 +1,279 @@
+//! A certification authority that can be run: the whole hierarchy, its certificates in the store, a
+//! policy in front of every signature, two people behind every root.
+//!
+//! [`Ca::issue`] returns when the certificate is durable, and a certificate that was not committed never
+//! leaves: no crash gives one serial number to two certificates. Keys are references that a [`KeyRing`]
+//! resolves when they are first needed, so a root's key may be away.
+//!
+//! Deliberately absent: EST, OCSP and CRLs (they stand on this), and any way to sign past the profile's
+//! lint or the policy.
+
+mod approval;
+mod authority;
+mod error;
+mod init;
+mod issue;
+mod keyring;
+mod ocsp_signer;
+pub mod policy;
+mod query;
+mod reason;
+mod renew;
+mod revoke;
+mod serial;
+#[cfg(test)]
+mod tests;
+
+use core::fmt;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use gridlatch_keys::Signer;
+use gridlatch_store::Store;
+use gridlatch_vocab::{Code, Event, EventSink, Timestamp};
+
+pub use approval::{Action, Outcome, PendingRequest, approval_message};
+pub use authority::Authority;
+pub use error::CaError;
+pub(crate) use init::of_dev_leaf;
+pub use init::{Control, Plan};
+pub use issue::{Issued, Order};
+pub use keyring::{FILE, KeyRing, KeySource};
+pub use ocsp_signer::OcspSigner;
+pub use policy::{Policy, Requester, Role};
+pub use query::{CertificateQuery, Record};
+pub use reason::Reason;
+pub use revoke::Revocation;
+pub use serial::{InvalidSerial, Serial};
+
+pub use crate::tree::World;
+
+/// How many operators a root takes.
+pub const APPROVERS: usize = 2;
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The CA. Cheap to clone; all clones are the same one.
+#[derive(Clone)]
+pub struct Ca {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    keys: KeyRing,
+    sink: Arc<dyn EventSink>,
+    clock: Clock,
+    state: RwLock<State>,
+}
+
+/// What every issue looks at; replaced as a whole by [`Ca::reload`].
+#[derive(Clone)]
+struct State {
+    authorities: BTreeMap<String, Arc<Authority>>,
+    policy: Arc<Policy>,
+    control: Control,
+}
+
+impl fmt::Debug for Ca {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ca")
+            .field("keys", &self.inner.keys)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of the CA in the store.
+pub(crate) mod setting {
+    pub(crate) const CONTROL: &str = "pki.control";
+    pub(crate) const POLICY: &str = "pki.policy";
+}
+
+impl Ca {
+    /// Opens a CA that was set up before, by [`Self::init`] or [`Self::adopt`].
+    ///
+    /// # Errors
+    /// [`CaError::NotInitialised`], or the store or the policy in it cannot be read. A missing key is
+    /// not an error before it is needed.
+    pub async fn open(store: Store, keys: KeyRing, sink: Arc<dyn EventSink>) -> Result<Self, CaError> {
+        Self::open_at(store, keys, sink, system_clock()).await
+    }
+
+    /// As [`Self::open`], with another clock.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_at(
+        store: Store,
+        keys: KeyRing,
+        sink: Arc<dyn EventSink>,
+        clock: Clock,
+    ) -> Result<Self, CaError> {
+        let ca = Self::unloaded(store, keys, sink, clock);
+        ca.reload().await?;
+        Ok(ca)
+    }
+
+    pub(crate) fn unloaded(store: Store, keys: KeyRing, sink: Arc<dyn EventSink>, clock: Clock) -> Self {
+        let state = State {
+            authorities: BTreeMap::new(),
+            policy: Arc::new(Policy {
+                urls: policy::Urls::default(),
+                rules: Vec::new(),
+            }),
+            control: Control::Dual,
+        };
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                keys,
+                sink,
+                clock,
+                state: RwLock::new(state),
+            }),
+        }
+    }
+
+    /// Reads authorities, policy and settings again, after another process changed them.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; what was loaded before stays in use.
+    pub async fn reload(&self) -> Result<(), CaError> {
+        let store = &self.inner.store;
+        let control = match store.setting_find(setting::CONTROL).await? {
+            None => return Err(CaError::NotInitialised),
+            Some(text) => Control::from_setting(&text).ok_or_else(|| CaError::Damaged {
+                what: "the setting of who approves".to_owned(),
+                reason: "it is not a word of this release",
+            })?,
+        };
+        let policy = match store.setting_find(setting::POLICY).await? {
+            Some(text) => Policy::parse(&text)?,
+            None => Policy::parse(policy::DEFAULT)?,
+        };
+        let authorities = self.load_authorities().await?;
+        let state = State {
+            authorities,
+            policy: Arc::new(policy),
+            control,
+        };
+        *self.inner.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        Ok(())
+    }
+
+    /// Every CA, by name.
+    #[must_use]
+    pub fn authorities(&self) -> Vec<Arc<Authority>> {
+        self.state().authorities.into_values().collect()
+    }
+
+    /// One CA.
+    ///
+    /// # Errors
+    /// [`CaError::UnknownAuthority`].
+    pub fn authority(&self, name: &str) -> Result<Arc<Authority>, CaError> {
+        self.inner
+            .state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .authorities
+            .get(name)
+            .cloned()
+            .ok_or_else(|| CaError::UnknownAuthority(name.to_owned()))
+    }
+
+    /// The chain a leaf of this CA is sent with: the CA's certificate and those above it, without the
+    /// root. Empty for a root.
+    ///
+    /// # Errors
+    /// [`CaError::UnknownAuthority`].
+    pub fn chain(&self, name: &str) -> Result<Vec<Vec<u8>>, CaError> {
+        let mut chain = Vec::new();
+        let mut next = Some(self.authority(name)?);
+        // No path is longer than the profiles allow; the bound stops a damaged store.
+        while let Some(authority) = next.filter(|authority| !authority.is_root() && chain.len() < 8) {
+            chain.push(authority.der.clone());
+            next = match &authority.issuer {
+                Some(issuer) => Some(self.authority(issuer)?),
+                None => None,
+            };
+        }
+        Ok(chain)
+    }
+
+    /// The root above a CA; the CA itself if it is one.
+    ///
+    /// # Errors
+    /// [`CaError::UnknownAuthority`], or the chain has no root.
+    pub fn root_of(&self, name: &str) -> Result<Arc<Authority>, CaError> {
+        let mut authority = self.authority(name)?;
+        for _ in 0..8 {
+            match &authority.issuer {
+                None => return Ok(authority),
+                Some(issuer) => authority = self.authority(issuer)?,
+            }
+        }
+        Err(CaError::Damaged {
+            what: name.to_owned(),
+            reason: "its chain has no root",
+        })
+    }
+
+    /// The key of a CA, for what stands on it: revocation lists and OCSP answers.
+    ///
+    /// # Errors
+    /// The key is away, or is not the one of the certificate.
+    pub fn signer(&self, name: &str) -> Result<Arc<dyn Signer>, CaError> {
+        self.authority(name)?.signer(&self.inner.keys)
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        self.state().policy
+    }
+
+    /// Who has to agree to what a root signs.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.state().control
+    }
+
+    /// The store below.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The keys below.
+    #[must_use]
+    pub fn keys(&self) -> &KeyRing {
+        &self.inner.keys
+    }
+
+    /// The time as the CA sees it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.inner.clock)()
+    }
+
+    fn state(&self) -> State {
+        self.inner
+            .state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn emit(&self, code: Code, message: String, with: impl FnOnce(Event) -> Event) {
+        self.inner
+            .sink
+            .emit(with(Event::new(self.now(), code, "pki", message)));
+    }
+}
+
+/// The system's clock.
+pub(crate) fn system_clock() -> Clock {
+    Arc::new(|| Timestamp(time::OffsetDateTime::now_utc()))
+}

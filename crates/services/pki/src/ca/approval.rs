@@ -1,0 +1,443 @@
+//! Dual control: a request, two operators who sign it with keys of their own, then it is carried out.
+
+use gridlatch_keys::{KeyAlgorithm, verify};
+use gridlatch_store::pki::{Approval, RequestRow};
+use gridlatch_trust::build::{AltName, Subject};
+use gridlatch_trust::profile::Kind;
+use gridlatch_trust::{Generation, Profile};
+use gridlatch_vocab::{Timestamp, catalogue::ca};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::issue::Grounds;
+use super::policy::Policy;
+use super::{APPROVERS, Ca, CaError, Control, Issued, Order, Reason, Requester, Role, Serial, setting};
+
+/// Something that takes two operators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Action {
+    /// Issue a certificate, from a root.
+    Issue {
+        /// The CA.
+        authority: String,
+        /// The kind's word.
+        kind: String,
+        /// CN.
+        common_name: String,
+        /// O.
+        organization: Option<String>,
+        /// C.
+        country: Option<String>,
+        /// The public key, DER in hex.
+        key: String,
+        /// `role:id` of who asked.
+        requester: String,
+    },
+    /// Give a CA a new certificate.
+    RenewAuthority {
+        /// The CA.
+        authority: String,
+    },
+    /// Revoke the certificate of a CA.
+    Revoke {
+        /// The issuer.
+        authority: String,
+        /// The serial number.
+        serial: String,
+        /// The reason's name.
+        reason: String,
+    },
+    /// Replace the policy.
+    Policy {
+        /// The text.
+        text: String,
+    },
+    /// Register another operator.
+    Operator {
+        /// The name.
+        name: String,
+        /// The public key, DER in hex.
+        key: String,
+    },
+}
+
+impl Action {
+    /// The action that issues what `order` asks for. Alternative names and own dates are not among what
+    /// roots sign.
+    #[must_use]
+    pub fn issue(order: &Order) -> Self {
+        Self::Issue {
+            authority: order.authority.clone(),
+            kind: order.profile.kind.slug().to_owned(),
+            common_name: order.subject.common_name.clone(),
+            organization: order.subject.organization.clone(),
+            country: order.subject.country.clone(),
+            key: hex::encode(&order.spki),
+            requester: format!("{}:{}", order.requester.role, order.requester.id),
+        }
+    }
+
+    /// One line for lists.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Issue {
+                authority,
+                kind,
+                common_name,
+                ..
+            } => format!("issue a {kind} named {common_name:?} from {authority}"),
+            Self::RenewAuthority { authority } => format!("renew the CA {authority}"),
+            Self::Revoke {
+                authority,
+                serial,
+                reason,
+            } => format!("revoke {serial} of {authority}: {reason}"),
+            Self::Policy { text } => format!("replace the policy ({} bytes)", text.len()),
+            Self::Operator { name, .. } => format!("register the operator {name}"),
+        }
+    }
+}
+
+/// A request as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingRequest {
+    /// Its name.
+    pub id: String,
+    /// What is to be done.
+    pub action: Action,
+    /// Who asked.
+    pub asked_by: String,
+    /// When.
+    pub at: Timestamp,
+    /// `open`, `executed` or `withdrawn`.
+    pub state: String,
+    /// Operators who approved.
+    pub approved_by: Vec<String>,
+    /// What an operator signs to approve it.
+    pub message: Vec<u8>,
+}
+
+/// What an approval led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It counts, and more are needed.
+    Waiting {
+        /// How many have approved.
+        given: usize,
+        /// How many are needed.
+        needed: usize,
+    },
+    /// It was the last: a certificate was issued.
+    Issued(Box<Issued>),
+    /// It was the last: a CA has this new certificate.
+    Renewed(Vec<u8>),
+    /// It was the last, and it is done.
+    Done,
+}
+
+/// What an operator's key signs to approve a request: its name and the digest of everything in it.
+#[must_use]
+pub fn approval_message(id: &str, action: &str) -> Vec<u8> {
+    let digest = Sha256::digest(action.as_bytes());
+    format!("gridlatch pki approval 1\n{id}\n{}\n", hex::encode(digest)).into_bytes()
+}
+
+impl Ca {
+    /// Files a request; durable when it returns. Nothing is carried out yet.
+    ///
+    /// # Errors
+    /// The request cannot be meant (an unusable policy, an operator who exists), or the store fails.
+    pub async fn file(&self, action: &Action, by: &Requester) -> Result<PendingRequest, CaError> {
+        match action {
+            Action::Policy { text } => drop(Policy::parse(text)?),
+            Action::Operator { name, key } => self.new_operator(name, key).await.map(drop)?,
+            Action::Issue { authority, .. }
+            | Action::RenewAuthority { authority }
+            | Action::Revoke { authority, .. } => {
+                self.authority(authority)?;
+            }
+        }
+        let mut random = [0; 5];
+        getrandom::fill(&mut random).map_err(|_| CaError::Entropy)?;
+        let id = hex::encode(random);
+        let text =
+            serde_json::to_string(action).map_err(|_| CaError::Plan("the request cannot be written"))?;
+        self.inner
+            .store
+            .pki_request_add(&id, &text, &by.label(), self.now())
+            .await?;
+        self.emit(ca::APPROVAL_ASKED, action_event(action), |event| {
+            event.with("request", id.as_str()).with("requester", by.label())
+        });
+        self.request(&id).await
+    }
+
+    /// A request by its name.
+    ///
+    /// # Errors
+    /// There is none, or the store fails.
+    pub async fn request(&self, id: &str) -> Result<PendingRequest, CaError> {
+        let row = self.inner.store.pki_request(id).await?;
+        let row = row.ok_or(CaError::ApprovalRefused("there is no request of this name"))?;
+        self.pending(row).await
+    }
+
+    /// The latest requests, latest first; at most `limit`.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn requests(&self, limit: u32) -> Result<Vec<PendingRequest>, CaError> {
+        let mut all = Vec::new();
+        for row in self.inner.store.pki_requests(limit).await? {
+            all.push(self.pending(row).await?);
+        }
+        Ok(all)
+    }
+
+    /// Names of the registered operators.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn operators(&self) -> Result<Vec<String>, CaError> {
+        let rows = self.inner.store.pki_operators().await?;
+        Ok(rows.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// Adds an operator's consent, a signature over [`PendingRequest::message`]; the last that is needed
+    /// carries the request out. If that fails, the consent stays and approving again tries again.
+    ///
+    /// # Errors
+    /// The request is closed, the operator unknown, the signature not of their key; or as the action.
+    pub async fn approve(&self, id: &str, operator: &str, signature: &[u8]) -> Result<Outcome, CaError> {
+        let result = self.try_approve(id, operator, signature).await;
+        match &result {
+            Ok(_) => self.emit(ca::APPROVAL_GIVEN, format!("{operator} approved {id}"), |event| {
+                event.with("request", id).with("operator", operator)
+            }),
+            Err(error) => self.emit(error.code(), error.to_string(), |event| {
+                event.with("request", id).with("operator", operator)
+            }),
+        }
+        result
+    }
+
+    async fn try_approve(&self, id: &str, operator: &str, signature: &[u8]) -> Result<Outcome, CaError> {
+        let refused = |reason| Err(CaError::ApprovalRefused(reason));
+        let store = &self.inner.store;
+        let Some(row) = store.pki_request(id).await? else {
+            return refused("there is no request of this name");
+        };
+        if row.state != "open" {
+            return refused("the request was executed or withdrawn");
+        }
+        let message = approval_message(&row.id, &row.action);
+        let operators = store.pki_operators().await?;
+        let valid = |name: &str, signature: &[u8]| {
+            let key = operators.iter().find(|(known, _)| known == name);
+            key.is_some_and(|(_, spki)| signed_by(spki, &message, signature))
+        };
+        if !operators.iter().any(|(name, _)| name == operator) {
+            return refused("the operator is not registered");
+        }
+        if !valid(operator, signature) {
+            return refused("the signature is not of the operator's registered key");
+        }
+        let consent = Approval {
+            operator: operator.to_owned(),
+            signature: signature.to_vec(),
+            at: self.now(),
+        };
+        store.pki_approve(row.number, &consent).await?;
+        // Counted from what is stored, and only what still verifies: names are distinct by its key.
+        let given = store
+            .pki_approvals(row.number)
+            .await?
+            .iter()
+            .filter(|approval| valid(&approval.operator, &approval.signature))
+            .count();
+        if given < APPROVERS {
+            return Ok(Outcome::Waiting {
+                given,
+                needed: APPROVERS,
+            });
+        }
+        self.execute(row).await
+    }
+
+    async fn execute(&self, row: RequestRow) -> Result<Outcome, CaError> {
+        let asked_by = row
+            .asked_by
+            .split_once(':')
+            .map_or(row.asked_by.as_str(), |(_, id)| id);
+        let by = Requester {
+            role: Role::Operator,
+            id: asked_by.to_owned(),
+        };
+        let store = &self.inner.store;
+        let close = async || store.pki_request_close(row.number, "executed", self.now()).await;
+        match parse(&row)? {
+            Action::Issue {
+                authority,
+                kind,
+                common_name,
+                organization,
+                country,
+                key,
+                requester,
+            } => {
+                let unreadable = || CaError::ApprovalRefused("the request cannot be read");
+                let generation = self.authority(&authority)?.profile.generation;
+                let (role, id) = requester.split_once(':').ok_or_else(unreadable)?;
+                let order = Order {
+                    authority,
+                    profile: profile(&kind, generation).ok_or_else(unreadable)?,
+                    subject: Subject {
+                        common_name,
+                        organization,
+                        country,
+                    },
+                    spki: hex::decode(&key).map_err(|_| unreadable())?,
+                    alt_names: Vec::<AltName>::new(),
+                    not_before: None,
+                    not_after: None,
+                    requester: Requester {
+                        role: role.parse().map_err(|()| unreadable())?,
+                        id: id.to_owned(),
+                    },
+                };
+                let grounds = Grounds {
+                    request_digest: None,
+                    approved: Some(row.number),
+                };
+                let issued = self.issue_on(order, grounds).await?;
+                Ok(Outcome::Issued(Box::new(issued)))
+            }
+            Action::RenewAuthority { authority } => {
+                let der = self.renew_authority_on(&authority, &by, Some(row.number)).await?;
+                Ok(Outcome::Renewed(der))
+            }
+            Action::Revoke {
+                authority,
+                serial,
+                reason,
+            } => {
+                let unreadable = CaError::ApprovalRefused("the request cannot be read");
+                let (Ok(serial), Ok(reason)) = (serial.parse::<Serial>(), reason.parse::<Reason>()) else {
+                    return Err(unreadable);
+                };
+                let done = self
+                    .revoke_on(&authority, serial, reason, self.now(), &by, true)
+                    .await;
+                // Revoked and not closed, after a crash: closing is all that is left.
+                if !matches!(done, Err(CaError::AlreadyRevoked { .. })) {
+                    done?;
+                }
+                close().await?;
+                Ok(Outcome::Done)
+            }
+            Action::Policy { text } => {
+                self.put_policy(&text).await?;
+                close().await?;
+                Ok(Outcome::Done)
+            }
+            Action::Operator { name, key } => {
+                let spki = self.new_operator(&name, &key).await?;
+                store.pki_operator_add(&name, &spki, self.now()).await?;
+                close().await?;
+                Ok(Outcome::Done)
+            }
+        }
+    }
+
+    /// Replaces the policy, where one operator is enough.
+    ///
+    /// # Errors
+    /// Two are needed, the text is no policy, or the store fails.
+    pub async fn set_policy(&self, text: &str) -> Result<(), CaError> {
+        if self.control() == Control::Dual {
+            return Err(CaError::ApprovalNeeded {
+                what: "another policy",
+                needed: APPROVERS,
+            });
+        }
+        self.put_policy(text).await
+    }
+
+    async fn put_policy(&self, text: &str) -> Result<(), CaError> {
+        let rules = Policy::parse(text)?.rules.len();
+        self.inner.store.setting_put(setting::POLICY, text).await?;
+        self.reload().await?;
+        self.emit(ca::POLICY_CHANGED, format!("{rules} rules"), |event| {
+            event.with("rules", rules)
+        });
+        Ok(())
+    }
+
+    /// The text of the policy in force.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn policy_text(&self) -> Result<String, CaError> {
+        let text = self.inner.store.setting_find(setting::POLICY).await?;
+        Ok(text.unwrap_or_else(|| super::policy::DEFAULT.to_owned()))
+    }
+
+    async fn new_operator(&self, name: &str, key: &str) -> Result<Vec<u8>, CaError> {
+        let spki = hex::decode(key).map_err(|_| CaError::Plan("the operator's key is not hexadecimal"))?;
+        if algorithm(&spki).is_none() {
+            return Err(CaError::Plan(
+                "the operator's key is neither P-256, P-521 nor Ed448",
+            ));
+        }
+        let known = self.inner.store.pki_operators().await?;
+        if known.iter().any(|(other, held)| other == name || *held == spki) {
+            return Err(CaError::Exists(format!("the operator {name}, or this key,")));
+        }
+        Ok(spki)
+    }
+
+    async fn pending(&self, row: RequestRow) -> Result<PendingRequest, CaError> {
+        let approvals = self.inner.store.pki_approvals(row.number).await?;
+        Ok(PendingRequest {
+            message: approval_message(&row.id, &row.action),
+            action: parse(&row)?,
+            id: row.id,
+            asked_by: row.asked_by,
+            at: row.at,
+            state: row.state,
+            approved_by: approvals.into_iter().map(|approval| approval.operator).collect(),
+        })
+    }
+}
+
+fn parse(row: &RequestRow) -> Result<Action, CaError> {
+    serde_json::from_str(&row.action).map_err(|_| CaError::Damaged {
+        what: format!("the request {}", row.id),
+        reason: "it was not written by this release",
+    })
+}
+
+/// What an event may say: no common names, which may stand for people.
+fn action_event(action: &Action) -> String {
+    match action {
+        Action::Issue { authority, kind, .. } => format!("issue a {kind} from {authority}"),
+        other => other.summary(),
+    }
+}
+
+fn profile(kind: &str, generation: Generation) -> Option<Profile> {
+    Kind::from_slug(kind).map(|kind| Profile { kind, generation })
+}
+
+/// The type of a public key (DER SubjectPublicKeyInfo).
+pub(super) fn algorithm(spki: &[u8]) -> Option<KeyAlgorithm> {
+    use der::Decode as _;
+    let key = x509_cert::spki::SubjectPublicKeyInfoOwned::from_der(spki).ok()?;
+    gridlatch_trust::certificate::key_algorithm(&key)
+}
+
+fn signed_by(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    algorithm(spki).is_some_and(|algorithm| verify(algorithm, spki, message, signature).unwrap_or(false))
+}

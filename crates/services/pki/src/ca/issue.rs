@@ -1,0 +1,269 @@
+//! Issuing: policy, lint, signature, commit, in this order; nothing leaves before the last.
+
+use gridlatch_keys::Signer;
+use gridlatch_store::pki::{Inserted, NewCertificate};
+use gridlatch_trust::build::{AltName, Issuer, Request, Subject, build};
+use gridlatch_trust::profile::Authority as Role;
+use gridlatch_trust::{Profile, certificate};
+use gridlatch_vocab::{Personal, Timestamp, catalogue::ca};
+use sha2::{Digest as _, Sha256};
+
+use super::policy::{Ask, Urls};
+use super::{Authority, Ca, CaError, Requester, Serial};
+
+/// How often another serial number is tried: the second try is needed once in 2^62 issues.
+const TRIES: usize = 8;
+
+/// A certificate to be issued.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// From which CA: `iso2/cpo-sub2`.
+    pub authority: String,
+    /// What.
+    pub profile: Profile,
+    /// For whom.
+    pub subject: Subject,
+    /// The subject's public key, DER SubjectPublicKeyInfo.
+    pub spki: Vec<u8>,
+    /// Alternative names; the policy has to allow each.
+    pub alt_names: Vec<AltName>,
+    /// Start of validity; an hour ago when not given. Never before the CA's.
+    pub not_before: Option<Timestamp>,
+    /// End of validity; the profile's lifetime when not given. Never after the CA's or the policy's.
+    pub not_after: Option<Timestamp>,
+    /// Who asks.
+    pub requester: Requester,
+}
+
+/// A certificate that is durable in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// Its serial number.
+    pub serial: Serial,
+    /// The certificate.
+    pub der: Vec<u8>,
+    /// The certificate and those above it, without the root.
+    pub chain: Vec<Vec<u8>>,
+}
+
+/// What an issue stands on besides the order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Grounds {
+    /// SHA-256 of the certificate request.
+    pub(super) request_digest: Option<Vec<u8>>,
+    /// The approved request this executes.
+    pub(super) approved: Option<i64>,
+}
+
+impl Ca {
+    /// Issues a certificate; durable when it returns.
+    ///
+    /// # Errors
+    /// The CA is unknown or unusable, may not sign this kind, the policy or the profile refuses, a root
+    /// would sign without approval ([`CaError::ApprovalNeeded`]), or the key or the store fails. Nothing
+    /// is issued then.
+    pub async fn issue(&self, order: Order) -> Result<Issued, CaError> {
+        self.issue_on(order, Grounds::default()).await
+    }
+
+    /// As [`Self::issue`], for a certificate request (its octets) whose proof of possession the caller has
+    /// checked: the same octets are served once.
+    ///
+    /// # Errors
+    /// As [`Self::issue`], or [`CaError::Replayed`].
+    pub async fn issue_for_request(&self, order: Order, request: &[u8]) -> Result<Issued, CaError> {
+        let grounds = Grounds {
+            request_digest: Some(digest(request)),
+            approved: None,
+        };
+        self.issue_on(order, grounds).await
+    }
+
+    pub(super) async fn issue_on(&self, order: Order, grounds: Grounds) -> Result<Issued, CaError> {
+        let result = self.try_issue(&order, grounds).await;
+        let kind = order.profile.row().name;
+        match &result {
+            Ok(issued) => self.emit(ca::ISSUED, format!("{kind} by {}", order.authority), |event| {
+                event
+                    .with("authority", order.authority.as_str())
+                    .with("kind", order.profile.kind.slug())
+                    .with("serial", issued.serial.to_string())
+                    .with("requester", order.requester.label())
+            }),
+            Err(error) => self.emit(error.code(), error.to_string(), |event| {
+                event
+                    .with("authority", order.authority.as_str())
+                    .with("kind", order.profile.kind.slug())
+                    .with("requester", order.requester.label())
+            }),
+        }
+        result
+    }
+
+    async fn try_issue(&self, order: &Order, grounds: Grounds) -> Result<Issued, CaError> {
+        let now = self.now();
+        let authority = self.authority(&order.authority)?;
+        authority.usable(now)?;
+        suits(&authority, order)?;
+        let policy = self.policy();
+        let rule = policy.decide(&Ask {
+            requester: &order.requester,
+            kind: order.profile.kind,
+            authority: &authority.name,
+            common_name: &order.subject.common_name,
+            alt_names: &order.alt_names,
+        })?;
+        if self.authorities().iter().any(|other| other.spki == order.spki) {
+            return Err(CaError::WrongIssuer {
+                authority: authority.name.clone(),
+                kind: order.profile.row().name,
+                reason: "the key is that of a CA",
+            });
+        }
+        if authority.is_root() && grounds.approved.is_none() && self.control() == super::Control::Dual {
+            return Err(CaError::ApprovalNeeded {
+                what: "a signature of a root",
+                needed: super::APPROVERS,
+            });
+        }
+        let not_before = order
+            .not_before
+            .unwrap_or_else(|| Timestamp(now.0 - time::Duration::HOUR));
+        let days = rule
+            .max_days
+            .map_or(order.profile.row().days, |max| max.min(order.profile.row().days));
+        let limit = |days: u32| Timestamp(not_before.0 + time::Duration::days(i64::from(days)));
+        let not_after = match (order.not_after, rule.max_days) {
+            (Some(asked), Some(max)) => asked.min(limit(max)),
+            (Some(asked), None) => asked,
+            (None, _) => limit(days),
+        };
+        let draft = Draft {
+            profile: order.profile,
+            subject: &order.subject,
+            spki: &order.spki,
+            alt_names: &order.alt_names,
+            not_before,
+            not_after,
+            requester: order.requester.label(),
+            urls: &policy.urls,
+            grounds,
+        };
+        let signer = authority.signer(&self.inner.keys)?;
+        let (serial, der) = self.commit(&authority, &*signer, &draft).await?;
+        let mut chain = vec![der.clone()];
+        chain.extend(self.chain(&authority.name)?);
+        Ok(Issued { serial, der, chain })
+    }
+
+    /// Signs and stores, with another serial number for as long as the store says that one is taken.
+    async fn commit(
+        &self,
+        authority: &Authority,
+        signer: &dyn Signer,
+        draft: &Draft<'_>,
+    ) -> Result<(Serial, Vec<u8>), CaError> {
+        for _ in 0..TRIES {
+            let (serial, certificate) = draft.sign(Some(authority), authority.number, signer, self.now())?;
+            let der = certificate.der.clone();
+            match self.inner.store.pki_insert(certificate).await? {
+                Inserted::Stored(_) => return Ok((serial, der)),
+                Inserted::SerialTaken => {}
+                Inserted::Replayed => return Err(CaError::Replayed),
+                Inserted::NotApproved => {
+                    return Err(CaError::ApprovalRefused("it was used or withdrawn before"));
+                }
+            }
+        }
+        Err(CaError::Entropy)
+    }
+}
+
+/// The profile's rules about who signs what.
+fn suits(authority: &Authority, order: &Order) -> Result<(), CaError> {
+    let row = order.profile.row();
+    let reason = if row.authority != Role::Leaf {
+        "CAs are made by setting up or renewing an authority"
+    } else if !row.issuers.contains(&authority.profile.kind) {
+        "the profile names other issuers"
+    } else if order.profile.generation != authority.profile.generation {
+        "it belongs to the other generation"
+    } else {
+        return Ok(());
+    };
+    Err(CaError::WrongIssuer {
+        authority: authority.name.clone(),
+        kind: row.name,
+        reason,
+    })
+}
+
+/// Everything about a certificate but its serial number.
+pub(super) struct Draft<'a> {
+    pub(super) profile: Profile,
+    pub(super) subject: &'a Subject,
+    pub(super) spki: &'a [u8],
+    pub(super) alt_names: &'a [AltName],
+    pub(super) not_before: Timestamp,
+    pub(super) not_after: Timestamp,
+    pub(super) requester: String,
+    pub(super) urls: &'a Urls,
+    pub(super) grounds: Grounds,
+}
+
+impl Draft<'_> {
+    /// Lints and signs with a fresh serial number. Without an authority the key certifies itself.
+    pub(super) fn sign(
+        &self,
+        authority: Option<&Authority>,
+        number: i64,
+        signer: &dyn Signer,
+        now: Timestamp,
+    ) -> Result<(Serial, NewCertificate), CaError> {
+        let serial = Serial::random().ok_or(CaError::Entropy)?;
+        let url = |pattern: &Option<String>| {
+            let name = authority.map(|authority| authority.name.as_str())?;
+            pattern.as_ref().map(|text| text.replace("{authority}", name))
+        };
+        let request = Request {
+            profile: self.profile,
+            subject: self.subject.clone(),
+            spki: self.spki,
+            serial: &serial.octets(),
+            not_before: self.not_before,
+            not_after: Some(self.not_after),
+            alt_names: self.alt_names.to_vec(),
+            ocsp_url: url(&self.urls.ocsp),
+            crl_url: url(&self.urls.crl),
+        };
+        let issuer = authority.map_or(Issuer::Itself, |authority| Issuer::Ca(&authority.der));
+        let der = build(&request, issuer, signer.algorithm(), &|message| {
+            signer.sign(message).map_err(Into::into)
+        })?;
+        // As the certificate says it, after clamping to the issuer.
+        let summary = certificate::summary(&der).map_err(|_| CaError::Damaged {
+            what: "a certificate just signed".to_owned(),
+            reason: "it cannot be read",
+        })?;
+        let certificate = NewCertificate {
+            authority: number,
+            serial: serial.stored(),
+            kind: self.profile.kind.slug().to_owned(),
+            subject: Personal::new(self.subject.common_name.clone()),
+            personal: self.profile.kind.is_personal(),
+            der,
+            not_before: summary.not_before,
+            not_after: summary.not_after,
+            requester: self.requester.clone(),
+            at: now,
+            request_digest: self.grounds.request_digest.clone(),
+            approved: self.grounds.approved,
+        };
+        Ok((serial, certificate))
+    }
+}
+
+/// What the store remembers of a certificate request.
+fn digest(request: &[u8]) -> Vec<u8> {
+    Sha256::digest(request).to_vec()
+}

@@ -1,0 +1,138 @@
+//! Taking certificates back, and what revocation lists are made of.
+
+use gridlatch_store::pki::RevokeOutcome;
+use gridlatch_trust::profile::{Authority as Role, Kind};
+use gridlatch_vocab::{Timestamp, catalogue::ca};
+
+use super::{APPROVERS, Ca, CaError, Control, Reason, Requester, Serial};
+
+/// An entry of a revocation list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revocation {
+    /// Counts up in the order of revoking: where a delta list begins.
+    pub number: i64,
+    /// The certificate.
+    pub serial: Serial,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Ca {
+    /// Revokes a certificate of `authority`; durable when it returns. `by` is who asked.
+    ///
+    /// # Errors
+    /// The CA never issued it, it was revoked before, it belongs to a CA and two operators have to agree
+    /// ([`CaError::ApprovalNeeded`]), or the store fails.
+    pub async fn revoke(
+        &self,
+        authority: &str,
+        serial: Serial,
+        reason: Reason,
+        at: Timestamp,
+        by: &Requester,
+    ) -> Result<(), CaError> {
+        self.revoke_on(authority, serial, reason, at, by, false).await
+    }
+
+    pub(super) async fn revoke_on(
+        &self,
+        authority: &str,
+        serial: Serial,
+        reason: Reason,
+        at: Timestamp,
+        by: &Requester,
+        approved: bool,
+    ) -> Result<(), CaError> {
+        let result = self.try_revoke(authority, serial, reason, at, by, approved).await;
+        let (code, message) = match &result {
+            Ok(()) => (
+                ca::REVOKED,
+                format!("serial number {serial} of {authority}: {reason}"),
+            ),
+            Err(error) => (error.code(), error.to_string()),
+        };
+        self.emit(code, message, |event| {
+            event
+                .with("authority", authority)
+                .with("serial", serial.to_string())
+                .with("reason", reason.as_str())
+                .with("requester", by.label())
+        });
+        result
+    }
+
+    async fn try_revoke(
+        &self,
+        authority: &str,
+        serial: Serial,
+        reason: Reason,
+        at: Timestamp,
+        by: &Requester,
+        approved: bool,
+    ) -> Result<(), CaError> {
+        let number = self.authority(authority)?.number;
+        let unknown = || CaError::UnknownCertificate {
+            authority: authority.to_owned(),
+            serial,
+        };
+        let found = self
+            .inner
+            .store
+            .pki_find(number, serial.stored())
+            .await?
+            .ok_or_else(unknown)?;
+        let is_ca = Kind::from_slug(&found.kind).is_none_or(|kind| kind.row().authority != Role::Leaf);
+        if is_ca && !approved && self.control() == Control::Dual {
+            return Err(CaError::ApprovalNeeded {
+                what: "revoking a CA",
+                needed: APPROVERS,
+            });
+        }
+        let outcome = self
+            .inner
+            .store
+            .pki_revoke(number, serial.stored(), i64::from(reason.code()), at, &by.label())
+            .await?;
+        match outcome {
+            RevokeOutcome::Revoked if is_ca => self.reload().await,
+            RevokeOutcome::Revoked => Ok(()),
+            RevokeOutcome::Already(at, _) => Err(CaError::AlreadyRevoked {
+                authority: authority.to_owned(),
+                serial,
+                at,
+            }),
+            RevokeOutcome::Unknown => Err(unknown()),
+        }
+    }
+
+    /// Revocations of a CA after `number` (0 for all), in order, of certificates that have not ended by
+    /// `alive_at`; at most `limit`.
+    ///
+    /// # Errors
+    /// The CA is unknown or the store fails.
+    pub async fn revoked_since(
+        &self,
+        authority: &str,
+        number: i64,
+        alive_at: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Revocation>, CaError> {
+        let authority = self.authority(authority)?.number;
+        let rows = self
+            .inner
+            .store
+            .pki_revocations(authority, number, alive_at, limit)
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Revocation {
+                number: row.number,
+                serial: Serial::from_stored(row.serial),
+                at: row.at,
+                reason: Reason::from_code(row.reason),
+            })
+            .collect())
+    }
+}
