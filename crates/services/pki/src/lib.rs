@@ -1,6 +1,8 @@
 //! Certificates as a service: the CA that can be run ([`ca`]), and the development PKI ([`dev`]), which
 //! is every certificate a laptop needs to play vehicle, station, platform and contract issuer at once,
 //! made on first use. All of it by the profiles of `gridlatch_trust`.
+//!
+//! Deliberately absent: judging certificates (`core/trust`), private keys (`io/keys`), SQL (`io/store`).
 #![forbid(unsafe_code)]
 
 pub mod ca;
