@@ -26,6 +26,8 @@ pub(crate) const TLS13: &str = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA
 
 /// A peer's chain in octets: six certificates of 1600, the limit of ISO 15118-20 Amd 1, are plenty.
 const MAX_CHAIN_OCTETS: u16 = 16 * 1024;
+/// A staple in octets: one answer about one certificate, with the responder's certificate.
+const MAX_STAPLE_OCTETS: usize = 16 * 1024;
 /// Sub-CAs between leaf and root: two by [V2G2-009], one more for a cross-certificate.
 const MAX_SUB_CAS: u32 = 3;
 
@@ -82,6 +84,23 @@ pub(crate) fn install(builder: &mut SslContextBuilder, credential: &Credential) 
         }
     }
     Ok(())
+}
+
+/// Gives the credential's staple to clients that ask for one. For servers only: on a client's context
+/// the same call would judge the server's staple.
+pub(crate) fn staple(builder: &mut SslContextBuilder, credential: &Credential) -> Result<(), TlsError> {
+    let Some(staple) = credential.staple.clone() else {
+        return Ok(());
+    };
+    if staple.is_empty() || staple.len() > MAX_STAPLE_OCTETS {
+        return Err(TlsError::Credential {
+            label: credential.label.clone(),
+            reason: "the OCSP staple is empty or longer than 16 KiB",
+        });
+    }
+    builder
+        .set_status_callback(move |ssl| ssl.set_ocsp_status(&staple).map(|()| true))
+        .map_err(openssl_failed("install an OCSP staple"))
 }
 
 /// Which root a credential leads to; `roots` are known roots, for clients that name a root by hash.

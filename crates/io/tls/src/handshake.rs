@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use gridlatch_vocab::catalogue::tls;
 use openssl::asn1::Asn1Time;
-use openssl::ssl::{Ssl, SslRef};
+use openssl::ssl::{Ssl, SslRef, StatusType};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
@@ -25,7 +25,7 @@ pub(crate) enum Role {
 /// Runs the handshake of `ssl` over `tcp`.
 pub(crate) async fn run(
     role: Role,
-    ssl: Ssl,
+    mut ssl: Ssl,
     watch: &Watch,
     tcp: TcpStream,
     limit: Duration,
@@ -37,8 +37,12 @@ pub(crate) async fn run(
         // Messages are small and answered one by one: waiting for more to send only adds delay. A
         // socket that refuses the option still works.
         let _ = tcp.set_nodelay(true);
-        if role == Role::Accept {
-            expect_tls(&tcp, who).await?;
+        match role {
+            Role::Accept => expect_tls(&tcp, who).await?,
+            // A server without a staple ignores the question.
+            Role::Connect => ssl
+                .set_status_type(StatusType::OCSP)
+                .map_err(|error| internal(&error))?,
         }
         let mut stream = SslStream::new(ssl, tcp).map_err(|error| internal(&error))?;
         let result = match role {
@@ -63,7 +67,10 @@ pub(crate) async fn run(
             ),
         ))
     })?;
-    let handshake = summary(stream.ssl(), watch, started.elapsed());
+    let mut handshake = summary(stream.ssl(), watch, started.elapsed());
+    if role == Role::Connect {
+        handshake.staple = stream.ssl().ocsp_status().map(<[u8]>::to_vec);
+    }
     if handshake.resumed {
         still_valid(stream.ssl(), who)?;
     }

@@ -82,8 +82,8 @@ pub struct Handshake {
     pub resumed: bool,
     /// Whether the suite is the CBC suite of ISO 15118-2 (0xC023).
     pub legacy: bool,
-    /// The DER `OCSPResponse` about the peer's leaf that came with the handshake, unread; only a vehicle
-    /// asks for one.
+    /// The DER `OCSPResponse` about the peer's leaf that came with the handshake, not verified. Clients
+    /// ask for one; it comes with the certificates, so not after a resumption.
     pub staple: Option<Vec<u8>>,
     /// How long the handshake took.
     pub duration: Duration,

@@ -44,6 +44,7 @@ impl PlatformServer {
         let failed = openssl_failed("set the TLS policy of the platform");
         let mut builder = policy(SslMethod::tls_server())?;
         context::install(&mut builder, &config.credential)?;
+        context::staple(&mut builder, &config.credential)?;
         builder.set_cert_store(context::store(&config.station_roots)?);
         builder.set_client_ca_list(context::names(&config.station_roots)?);
         builder

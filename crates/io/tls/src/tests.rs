@@ -5,6 +5,8 @@ mod hardware;
 mod hostile;
 mod judging;
 mod pair;
+mod stapling;
+mod tokens;
 mod web;
 mod world;
 

@@ -159,6 +159,7 @@ fn prepare(
     for credential in credentials {
         let mut builder = shared(config, key_log)?;
         context::install(&mut builder, credential)?;
+        context::staple(&mut builder, credential)?;
         choices.facts.push(context::facts(credential, roots)?);
         let issuer = context::top_issuer(credential);
         choices

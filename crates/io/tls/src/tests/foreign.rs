@@ -11,7 +11,10 @@ use super::world::{Files, World, world};
 use crate::{Handshake, Refusal, VehicleClient, VehicleServer, VehicleServerConfig};
 
 /// Runs `openssl s_client` against our listener; what we made of it and what it printed.
-async fn s_client(config: VehicleServerConfig, args: &[&str]) -> (Result<Handshake, Refusal>, String) {
+pub(super) async fn s_client(
+    config: VehicleServerConfig,
+    args: &[&str],
+) -> (Result<Handshake, Refusal>, String) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let server = VehicleServer::new(config).unwrap();
     let child = Command::new("openssl")
@@ -35,7 +38,7 @@ async fn s_client(config: VehicleServerConfig, args: &[&str]) -> (Result<Handsha
     (served, String::from_utf8_lossy(&text).into_owned())
 }
 
-fn path(path: &std::path::Path) -> &str {
+pub(super) fn path(path: &std::path::Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -80,7 +83,7 @@ async fn s_client_as_a_vehicle_of_iso_15118_2() {
     assert!(refusal.message.contains("C023"), "{refusal}");
 }
 
-async fn vehicle20(world: &World, more: &[&str]) -> (Result<Handshake, Refusal>, String) {
+pub(super) async fn vehicle20(world: &World, more: &[&str]) -> (Result<Handshake, Refusal>, String) {
     let files = Files::new();
     let root = files.certificates(
         "root.pem",

@@ -9,6 +9,7 @@ use gridlatch_trust::build::{AltName, Issuer, Request, Subject, build};
 use gridlatch_trust::profile::Kind;
 use gridlatch_trust::{Generation, Profile};
 use gridlatch_vocab::Timestamp;
+use openssl::x509::X509;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
@@ -36,10 +37,27 @@ pub(super) fn issue(
     issuer: Option<&Node>,
     days: Days,
 ) -> Node {
-    let key = FileKey::generate(algorithm).unwrap();
+    let key = Arc::new(FileKey::generate(algorithm).unwrap());
+    let der = certify(
+        profile,
+        key.public_key_der(),
+        cn,
+        issuer.map_or((None, &key), |ca| (Some(&*ca.der), &ca.key)),
+        days,
+    );
+    Node { der, key }
+}
+
+/// A certificate for a key that is somewhere else.
+fn certify(
+    profile: Profile,
+    spki: &[u8],
+    cn: &str,
+    (issuer, signer): (Option<&[u8]>, &Arc<FileKey>),
+    days: Days,
+) -> Vec<u8> {
     let at = |days| Timestamp(time::OffsetDateTime::now_utc() + time::Duration::days(days));
-    let signer = issuer.map_or(&key, |issuer| &*issuer.key);
-    let der = build(
+    build(
         &Request {
             profile,
             subject: Subject {
@@ -47,7 +65,7 @@ pub(super) fn issue(
                 organization: Some("Test".into()),
                 country: None,
             },
-            spki: key.public_key_der(),
+            spki,
             serial: &[rand(), rand(), rand()],
             not_before: at(days.0),
             not_after: Some(at(days.1)),
@@ -59,15 +77,11 @@ pub(super) fn issue(
             ocsp_url: None,
             crl_url: None,
         },
-        issuer.map_or(Issuer::Itself, |issuer| Issuer::Ca(&issuer.der)),
+        issuer.map_or(Issuer::Itself, Issuer::Ca),
         signer.algorithm(),
         &|message| signer.sign(message).map_err(Into::into),
     )
-    .unwrap();
-    Node {
-        der,
-        key: Arc::new(key),
-    }
+    .unwrap()
 }
 
 fn rand() -> u8 {
@@ -79,6 +93,8 @@ fn rand() -> u8 {
 /// A root, and a leaf below two sub-CAs.
 pub(super) struct Tree {
     pub(super) root: Node,
+    /// What signed the leaf.
+    pub(super) issuer: Node,
     pub(super) leaf: Credential,
 }
 
@@ -107,20 +123,36 @@ pub(super) fn tree(
         Some(&sub1),
         long,
     );
-    let leaf_cn = if kinds[3] == Kind::SeccLeaf {
-        "DE*TST*E1"
-    } else {
-        "TSTV1234567890ABC"
-    };
-    let leaf = issue(profile(kinds[3]), algorithm, leaf_cn, Some(&sub2), days);
+    let leaf = issue(profile(kinds[3]), algorithm, leaf_cn(kinds[3]), Some(&sub2), days);
     Tree {
         root,
+        issuer: sub2.clone(),
         leaf: Credential {
             label: name,
             chain: vec![leaf.der, sub2.der, sub1.der],
             key: leaf.key,
             staple: None,
         },
+    }
+}
+
+/// A tree whose leaf has the given key.
+pub(super) fn tree_for(key: &Arc<dyn Signer>, generation: Generation, kinds: [Kind; 4], cn: &str) -> Tree {
+    let mut tree = tree(generation, key.algorithm(), kinds, cn, VALID);
+    let profile = Profile {
+        kind: kinds[3],
+        generation,
+    };
+    let issuer = (Some(&*tree.issuer.der), &tree.issuer.key);
+    tree.leaf.chain[0] = certify(profile, key.public_key_der(), leaf_cn(kinds[3]), issuer, VALID);
+    tree.leaf.key = Arc::clone(key);
+    tree
+}
+
+const fn leaf_cn(kind: Kind) -> &'static str {
+    match kind {
+        Kind::SeccLeaf => "DE*TST*E1",
+        _ => "TSTV1234567890ABC",
     }
 }
 
@@ -212,6 +244,62 @@ impl Files {
             .collect();
         std::fs::write(&path, text).unwrap();
         path
+    }
+
+    /// What the issuer says of `leaf`, in the words of OpenSSL's own responder.
+    pub(super) fn ocsp(&self, issuer: &Node, leaf: &[u8], revoked: bool) -> Vec<u8> {
+        let serial: String = X509::from_der(leaf)
+            .unwrap()
+            .serial_number()
+            .to_bn()
+            .unwrap()
+            .to_hex_str()
+            .unwrap()
+            .to_string();
+        let state = if revoked { "R" } else { "V" };
+        let when = if revoked { "260101000000Z" } else { "" };
+        let index = self.dir.path().join("index.txt");
+        std::fs::write(
+            &index,
+            format!("{state}\t491231000000Z\t{when}\t{serial}\tunknown\t/CN=x\n"),
+        )
+        .unwrap();
+        let key: Arc<dyn Signer> = issuer.key.clone();
+        let paths = [
+            self.certificates("ocsp-ca.pem", std::slice::from_ref(&issuer.der)),
+            self.key("ocsp-ca.key", &key),
+            self.certificates("ocsp-leaf.pem", &[leaf.to_vec()]),
+            self.dir.path().join("ocsp.der"),
+        ];
+        let [ca, key, leaf, out] = paths.each_ref().map(|path| path.to_str().unwrap());
+        let run = std::process::Command::new("openssl")
+            .args([
+                "ocsp",
+                "-index",
+                index.to_str().unwrap(),
+                "-CA",
+                ca,
+                "-rsigner",
+                ca,
+                "-rkey",
+                key,
+            ])
+            .args([
+                "-issuer",
+                ca,
+                "-cert",
+                leaf,
+                "-ndays",
+                "2",
+                "-respout",
+                out,
+                "-no_nonce",
+                "-noverify",
+            ])
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        std::fs::read(out).unwrap()
     }
 
     pub(super) fn key(&self, name: &str, key: &Arc<dyn Signer>) -> PathBuf {
