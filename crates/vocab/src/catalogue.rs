@@ -209,6 +209,7 @@ pub mod platform;
 pub mod pnc;
 pub mod power;
 pub mod provisioning;
+pub mod revocation;
 pub mod session;
 pub mod tls;
 pub mod wire;
@@ -228,6 +229,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
         pki::ROWS,
         enrolment::ROWS,
         ca::ROWS,
+        revocation::ROWS,
         host::ROWS,
         key::ROWS,
     ]

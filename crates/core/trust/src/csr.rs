@@ -94,7 +94,7 @@ pub fn parse(der: &[u8], verifier: &dyn Verify) -> Result<Csr, CsrError> {
     if der.len() > MAX_OCTETS {
         return Err(CsrError::TooLarge);
     }
-    let signed = Signed::split(der).map_err(malformed)?;
+    let signed = Signed::alone(der).map_err(malformed)?;
     let CertReqInfo {
         subject,
         public_key,

@@ -18,29 +18,39 @@ pub(crate) struct Signed<'a> {
     pub(crate) algorithm: AlgorithmIdentifierOwned,
     /// The signature's octets.
     pub(crate) signature: &'a [u8],
+    /// What follows the signature inside the SEQUENCE: an OCSP answer's certificates.
+    pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Signed<'a> {
-    /// Takes `der` apart. What may follow the signature (an OCSP response's certificates) is passed over,
-    /// what follows the SEQUENCE is refused.
+    /// Takes `der` apart. What follows the SEQUENCE is refused.
     pub(crate) fn split(der: &'a [u8]) -> der::Result<Self> {
         let mut reader = SliceReader::new(der)?;
         let signed = reader.sequence(|inner| {
             let body = inner.tlv_bytes()?;
             let algorithm = inner.decode()?;
             let signature = inner.decode::<BitStringRef<'_>>()?;
-            while !inner.is_finished() {
-                inner.tlv_bytes()?;
-            }
-            Ok((body, algorithm, signature))
+            let rest = inner.read_slice(inner.remaining_len())?;
+            Ok((body, algorithm, signature, rest))
         })?;
-        let (body, algorithm, bits) = reader.finish(signed)?;
+        let (body, algorithm, bits, rest) = reader.finish(signed)?;
         let signature = bits.as_bytes().ok_or_else(|| der::Tag::BitString.value_error())?;
         Ok(Self {
             body,
             algorithm,
             signature,
+            rest,
         })
+    }
+
+    /// As [`Self::split`], where nothing may follow the signature.
+    pub(crate) fn alone(der: &'a [u8]) -> der::Result<Self> {
+        let signed = Self::split(der)?;
+        if signed.rest.is_empty() {
+            Ok(signed)
+        } else {
+            Err(der::Tag::Sequence.value_error())
+        }
     }
 
     /// Whether the key `spki` made the signature.

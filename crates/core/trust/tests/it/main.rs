@@ -9,5 +9,7 @@
 )]
 
 mod cms;
+mod crl;
 mod csr;
+mod ocsp;
 mod support;

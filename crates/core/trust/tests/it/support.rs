@@ -203,10 +203,10 @@ pub fn said(output: &Output) -> String {
 }
 
 /// PEM of several certificates.
-pub fn pem(certificates: &[Vec<u8>]) -> Vec<u8> {
+pub fn pem(certificates: &[impl AsRef<[u8]>]) -> Vec<u8> {
     let text: String = certificates
         .iter()
-        .map(|der| gridlatch_trust::certificate::to_pem(der))
+        .map(|der| gridlatch_trust::certificate::to_pem(der.as_ref()))
         .collect();
     text.into_bytes()
 }
