@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use gridlatch_host::{DataDir, Hub, HubConfig, SecurityLog, Shutdown, now};
 use gridlatch_pki::dev::{self, DevPki, VehicleName};
-use gridlatch_platform::{Platform, PlatformConfig, PlatformHandle};
+use gridlatch_platform::{BillSigner, Platform, PlatformConfig, PlatformHandle};
 use gridlatch_store::{Store, TokenStatus};
 use gridlatch_tls::{PlatformServer, PlatformServerConfig};
 use gridlatch_vocab::{Event, EventSink as _, Personal, StationId, catalogue};
@@ -167,9 +167,14 @@ async fn start_platform(
         station_roots: pki.csms_roots(),
         handshake_timeout: Duration::from_secs(10),
     })?;
+    let bills = pki.bill_signer()?;
     let settings = PlatformConfig {
         listen: config.ocpp,
         mo_roots: pki.mo_roots(),
+        bill_signer: Some(BillSigner {
+            chain: bills.chain,
+            key: bills.key,
+        }),
         ..PlatformConfig::default()
     };
     Platform::start(settings, server, store.clone(), hub.clone(), shutdown.clone())

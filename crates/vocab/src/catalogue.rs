@@ -198,6 +198,7 @@ macro_rules! codes {
     };
 }
 
+pub mod bill;
 pub mod ca;
 pub mod cable;
 pub mod enrolment;
@@ -226,6 +227,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
         provisioning::ROWS,
         ocpp::ROWS,
         platform::ROWS,
+        bill::ROWS,
         pki::ROWS,
         enrolment::ROWS,
         ca::ROWS,

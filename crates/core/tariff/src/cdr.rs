@@ -24,6 +24,10 @@ pub struct CdrHeader {
     pub location: CdrLocation,
     /// The meter.
     pub meter_id: Option<String>,
+    /// What the meter signed.
+    pub signed_data: Option<SignedData>,
+    /// What became of checking it.
+    pub meter_proof: MeterProof,
     /// When the CDR was made.
     pub last_updated: Timestamp,
 }
@@ -47,6 +51,9 @@ pub struct Cdr {
     pub currency: String,
     pub tariffs: Vec<Tariff>,
     pub charging_periods: Vec<ChargingPeriod>,
+    /// The meter's own record, for whoever does not believe the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_data: Option<SignedData>,
     /// All lines, export credit included.
     pub total_cost: Price,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +87,53 @@ pub struct CdrExtension {
     pub payable: Decimal,
     /// Every line of the bill.
     pub lines: Vec<Line>,
+    /// Whether the meter's signature over the readings was found good when the bill was made.
+    #[serde(default)]
+    pub meter_proof: MeterProof,
+}
+
+/// What the platform found out about the meter readings of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum MeterProof {
+    /// The station sent no signed readings, or the record was made before they existed.
+    #[default]
+    Unsigned,
+    /// The signature is by a key registered for the station, and the readings are those of this session.
+    Verified {
+        /// SHA-256 of the meter's public key (DER SubjectPublicKeyInfo), lower-case hexadecimal.
+        key: String,
+    },
+    /// There is a record, and it proves nothing.
+    NotVerified {
+        /// The catalogue's code.
+        code: String,
+        /// One sentence.
+        reason: String,
+    },
+}
+
+/// Signed meter values, as OCPI 2.2.1 carries them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedData {
+    /// `OCMF`.
+    pub encoding_method: String,
+    /// The meter's public key, DER SubjectPublicKeyInfo in base64; absent where it is not a registered one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// The records.
+    pub signed_values: Vec<SignedValue>,
+}
+
+/// One signed value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedValue {
+    /// `Start`, `End` or `Intermediate`.
+    pub nature: String,
+    /// What was signed, readable; at most 512 characters.
+    pub plain_data: String,
+    /// The whole record in base64; at most 5000 characters.
+    pub signed_data: String,
 }
 
 /// Who charged.
@@ -180,6 +234,7 @@ impl Bill {
             currency: self.currency.clone(),
             tariffs: vec![tariff.clone()],
             charging_periods: self.charging_periods(),
+            signed_data: header.signed_data,
             total_cost: self.total,
             total_fixed_cost: some_price(&[TariffDimension::Flat]),
             total_energy: energy(self.imported()),
@@ -193,6 +248,7 @@ impl Bill {
                 total_energy_export_cost: self.sum(&[TariffDimension::EnergyExport]),
                 payable: self.payable,
                 lines: self.lines.clone(),
+                meter_proof: header.meter_proof,
             },
             last_updated: header.last_updated,
         }

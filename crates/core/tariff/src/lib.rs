@@ -52,12 +52,14 @@ mod error;
 mod input;
 mod money;
 mod pricing;
+mod recompute;
 mod restriction;
 mod tariff;
 
 pub use bill::{Bill, BillPeriod, Line, LineKind};
 pub use cdr::{
     Cdr, CdrDimension, CdrExtension, CdrHeader, CdrLocation, CdrToken, ChargingPeriod, GeoLocation,
+    MeterProof, SignedData, SignedValue,
 };
 pub use error::TariffError;
 pub use input::{Activity, ChargingPeriodInput, Reading, periods};

@@ -328,6 +328,8 @@ fn a_cdr_has_the_shape_of_ocpi_and_keeps_every_digit() {
             connector_power_type: text("DC"),
         },
         meter_id: None,
+        signed_data: None,
+        meter_proof: MeterProof::Unsigned,
         last_updated: at(3000),
     };
     let cdr = bill.to_cdr(&tariff, header);

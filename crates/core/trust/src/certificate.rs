@@ -167,6 +167,13 @@ pub fn hash_data(certificate: &[u8], issuer: &[u8]) -> Result<OcspHashData, Cert
     })
 }
 
+/// The key type of a public key (DER SubjectPublicKeyInfo), if it is one that a profile knows.
+#[must_use]
+pub fn spki_algorithm(spki: &[u8]) -> Option<KeyAlgorithm> {
+    use der::Decode as _;
+    key_algorithm(&SubjectPublicKeyInfoOwned::from_der(spki).ok()?)
+}
+
 /// The key type of a public key, if a profile knows it.
 #[must_use]
 pub fn key_algorithm(spki: &SubjectPublicKeyInfoOwned) -> Option<KeyAlgorithm> {

@@ -24,7 +24,7 @@ pub mod verdict;
 
 pub use algorithm::{Generation, KeyAlgorithm};
 pub use profile::Profile;
-pub use signature::{RustCrypto, Verify};
+pub use signature::{RustCrypto, Verify, p256_der, p256_raw};
 
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,7 @@ pub enum Kind {
     CsmsSub,
     CsmsServer,
     StationClient,
+    BillSigner,
 }
 
 /// A kind of certificate in one generation: what a chain is judged for.
@@ -284,4 +285,5 @@ rows! {
     CsmsSub "CSMS sub-CA", "OCPP 2.0.1 part A section 4", Ocpp, SUB2, usage CA, needs usage::KEY_CERT_SIGN, for [], dc None, must false, cn Free, by [CsmsRoot], days 10 * YEAR, max 20 * YEAR + 5;
     CsmsServer "CSMS certificate", "OCPP 2.0.1 A00.FR.507", Ocpp, Authority::Leaf, usage AGREE, needs SIGN, for [ServerAuth], dc None, must false, cn Free, by [CsmsRoot, CsmsSub], days YEAR, max 2 * YEAR;
     StationClient "charging station certificate", "OCPP 2.0.1 A00.FR.405, A00.FR.406", Ocpp, Authority::Leaf, usage AGREE, needs SIGN, for [ClientAuth], dc None, must false, cn Station, by [CsmsRoot, CsmsSub], days YEAR, max 2 * YEAR;
+    BillSigner "bill signer", "RFC 7515 section 4.1.6, RFC 5280 section 4.2.1.3", Ocpp, Authority::Leaf, usage SIGN | usage::NON_REPUDIATION, needs SIGN | usage::NON_REPUDIATION, for [], dc None, must false, cn Free, by [CsmsRoot, CsmsSub], days YEAR, max 2 * YEAR;
 }

@@ -41,6 +41,33 @@ fn p521_verifies(spki: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
     key.verify(message, &signature).ok()
 }
 
+/// An ECDSA signature on P-256 as JOSE writes it (r and s, 32 octets each) from its DER (`ECDSA-Sig-Value`);
+/// `None` if it is not one.
+#[must_use]
+pub fn p256_raw(signature: &[u8]) -> Option<[u8; 64]> {
+    fixed::<32>(signature)?.try_into().ok()
+}
+
+/// The DER of an ECDSA signature on P-256 from r and s, 32 octets each.
+#[must_use]
+pub fn p256_der(raw: &[u8; 64]) -> Vec<u8> {
+    // Two INTEGERs of at most 33 octets each: every length is one octet.
+    let integer = |octets: &[u8]| {
+        let zeros = octets.iter().take_while(|octet| **octet == 0).count();
+        let digits = &octets[zeros.min(octets.len() - 1)..];
+        let sign = usize::from(digits[0] >= 0x80);
+        let mut der = vec![0x02, (digits.len() + sign) as u8];
+        der.extend(std::iter::repeat_n(0, sign));
+        der.extend(digits);
+        der
+    };
+    let (r, s) = raw.split_at(32);
+    let content = [integer(r), integer(s)].concat();
+    let mut der = vec![0x30, content.len() as u8];
+    der.extend(content);
+    der
+}
+
 /// From the DER of an `ECDSA-Sig-Value` to r and s at their full width.
 fn fixed<const N: usize>(signature: &[u8]) -> Option<Vec<u8>> {
     let mut reader = SliceReader::new(signature).ok()?;

@@ -28,6 +28,7 @@ impl Kind {
             Self::CsmsSub => "csms-sub",
             Self::CsmsServer => "csms-server",
             Self::StationClient => "station-client",
+            Self::BillSigner => "bill-signer",
         }
     }
 

@@ -28,7 +28,7 @@ fn every_kind_has_one_row_and_issuers_that_can_sign() {
         }
     }
     // One row per variant: the last variant's number and the count agree.
-    assert_eq!(ROWS.len(), Kind::StationClient as usize + 1);
+    assert_eq!(ROWS.len(), Kind::BillSigner as usize + 1);
 }
 
 #[test]

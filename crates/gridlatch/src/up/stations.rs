@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use gridlatch_host::{DataDir, Hub, Shutdown, TaskTracker};
+use gridlatch_keys::Signer as _;
 use gridlatch_pki::dev::DevPki;
 use gridlatch_platform::PlatformHandle;
 use gridlatch_session::secc::Kind;
@@ -103,6 +104,12 @@ pub(crate) async fn start(
     let mut running = Vec::new();
     for id in super::station_ids()? {
         platform.state.register_station(&id).await?;
+        // In the field an operator copies the key from the meter's label.
+        let meter = pki.meter_key(&id)?;
+        platform
+            .state
+            .register_meter_key(&id, meter.public_key_der())
+            .await?;
         let handle = start_one(config, data, pki, platform, hub, &stop, &links, &id)
             .await
             .with_context(|| format!("station {id} does not start"))?;
@@ -158,6 +165,7 @@ async fn start_one(
     let mut csms = CsmsConfig::new(format!("wss://{}/ocpp", platform.ocpp_addr), id.clone(), store);
     csms.identity = Some(pki.station_client(id)?);
     csms.platform_roots = pki.csms_roots();
+    csms.meter_key = Some(pki.meter_key(id)?);
     csms.model = "Simulated station".to_owned();
     csms.longest_pause = Duration::from_secs(10);
     csms.sample_interval = SAMPLE_INTERVAL;

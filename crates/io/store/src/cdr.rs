@@ -30,6 +30,8 @@ pub struct NewCdr {
     pub total_incl: Decimal,
     /// The whole record in OCPI 2.2.1 shape.
     pub document: serde_json::Value,
+    /// The issuer's detached signature over it; `None` for one that was not signed.
+    pub jws: Option<String>,
 }
 
 /// A kept bill.
@@ -57,13 +59,15 @@ pub struct CdrRecord {
     pub total_incl: Decimal,
     /// The whole record in OCPI 2.2.1 shape.
     pub document: serde_json::Value,
+    /// The issuer's detached signature over it; `None` for one that was not signed.
+    pub jws: Option<String>,
 }
 
 macro_rules! select {
     ($tail:literal) => {
         concat!(
             "SELECT number, id, station, transaction_id, issued_at, currency, imported, exported, total_excl, ",
-            "total_incl, document FROM cdr ",
+            "total_incl, document, jws FROM cdr ",
             $tail
         )
     };
@@ -75,7 +79,7 @@ impl Store {
         let inserted = self
             .execute(
                 "INSERT INTO cdr (id, station, transaction_id, issued_at, currency, imported, exported, total_excl,
-                    total_incl, document) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                    total_incl, document, jws) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
                 ON CONFLICT (station, transaction_id) DO NOTHING",
                 params![
                     cdr.id,
@@ -88,6 +92,7 @@ impl Store {
                     cdr.total_excl.to_string(),
                     cdr.total_incl.to_string(),
                     cdr.document.to_string(),
+                    cdr.jws,
                 ],
             )
             .await?;
@@ -140,5 +145,6 @@ fn read(row: &Row) -> Result<CdrRecord> {
         total_excl: row.parsed(8, "total_excl")?,
         total_incl: row.parsed(9, "total_incl")?,
         document: serde_json::from_str(&row.text(10)?).map_err(|_| StoreError::Corrupt("cdr"))?,
+        jws: row.text_opt(11)?,
     })
 }

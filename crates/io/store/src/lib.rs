@@ -18,6 +18,7 @@ pub mod pki;
 mod pool;
 mod profile;
 mod pseudonym;
+mod receipt;
 mod sealed;
 mod session;
 mod setting;
@@ -38,6 +39,7 @@ pub use pool::{
     PoolWebhook, VehicleStored,
 };
 pub use profile::{NewSetpoint, SetpointRecord};
+pub use receipt::{MeterKey, SignedReading};
 pub use session::{BillSummary, Session};
 pub use station::{BootInfo, ConnectorRecord, StationRecord};
 pub use token::{TokenRecord, TokenStatus};

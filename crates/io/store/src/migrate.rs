@@ -4,7 +4,7 @@ use crate::engine::{Conn, params};
 use crate::{Result, StoreError, pool};
 
 /// Steps in order; the version of a database is how many of them it has seen.
-const STEPS: &[&[&str]] = &[STEP_1, pool::STEP, PKI];
+const STEPS: &[&[&str]] = &[STEP_1, pool::STEP, PKI, RECEIPTS];
 
 /// Brings the schema up to date.
 pub(crate) async fn run(conn: &mut Conn) -> Result<()> {
@@ -142,4 +142,18 @@ const PKI: &[&str] = &[
     "CREATE TABLE pki_approval (
         request BIGINT NOT NULL REFERENCES pki_request (number), operator TEXT NOT NULL, signature OCTETS NOT NULL,
         at BIGINT NOT NULL, PRIMARY KEY (request, operator))",
+];
+
+/// What meters sign, which keys are theirs, and the signatures of bills.
+const RECEIPTS: &[&str] = &[
+    "CREATE TABLE meter_key (
+        station TEXT NOT NULL REFERENCES station (id), fingerprint TEXT NOT NULL, spki TEXT NOT NULL, at BIGINT NOT NULL,
+        PRIMARY KEY (station, fingerprint))",
+    "CREATE TABLE signed_reading (
+        station TEXT NOT NULL, transaction_id TEXT NOT NULL, seq_no BIGINT NOT NULL, part BIGINT NOT NULL,
+        at BIGINT NOT NULL, encoding TEXT NOT NULL, data TEXT NOT NULL, public_key TEXT, page BIGINT,
+        PRIMARY KEY (station, transaction_id, seq_no, part),
+        FOREIGN KEY (station, transaction_id) REFERENCES transactions (station, transaction_id))",
+    "CREATE INDEX signed_reading_page ON signed_reading (station, page)",
+    "ALTER TABLE cdr ADD COLUMN jws TEXT",
 ];

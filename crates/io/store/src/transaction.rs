@@ -8,7 +8,7 @@ use gridlatch_vocab::{
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Conn, params};
-use crate::{Result, Store};
+use crate::{Result, SignedReading, Store};
 
 /// Which of OCPP's three events it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +113,8 @@ pub struct TransactionRecord {
     pub remote_start_id: Option<i64>,
     /// Its meter values, oldest first. At most 100 are kept per event.
     pub samples: Vec<Sample>,
+    /// Its signed meter values. At most 8 are kept per event.
+    pub signed: Vec<SignedReading>,
     /// A digest of the payload: the same number with another digest is a contradiction.
     pub digest: String,
 }
@@ -138,6 +140,8 @@ pub enum Recorded {
     },
 }
 
+/// How many signed meter values one event may bring.
+const SIGNED: usize = 8;
 /// How many meter values one event may bring.
 const SAMPLES: usize = 100;
 
@@ -191,6 +195,9 @@ async fn keep(conn: &mut Conn, record: TransactionRecord) -> Result<Recorded> {
     for (part, sample) in (0_i64..).zip(record.samples.iter().take(SAMPLES)) {
         keep_sample(conn, &record, part, sample).await?;
     }
+    for (part, signed) in (0_i64..).zip(record.signed.iter().take(SIGNED)) {
+        keep_signed(conn, &record, part, signed).await?;
+    }
 
     let (missing, late) = match &before {
         Some(state) if record.seq_no > state.last_seq + 1 => {
@@ -231,6 +238,31 @@ async fn keep_sample(conn: &mut Conn, record: &TransactionRecord, part: i64, sam
             sample.current.map(|v| v.0),
             sample.soc.map(|v| v.0),
             sample.setpoint.map(|v| v.0),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+async fn keep_signed(
+    conn: &mut Conn,
+    record: &TransactionRecord,
+    part: i64,
+    signed: &SignedReading,
+) -> Result<()> {
+    conn.execute(
+        "INSERT INTO signed_reading (station, transaction_id, seq_no, part, at, encoding, data, public_key, page)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        params![
+            record.station.as_str(),
+            record.transaction.as_str(),
+            record.seq_no,
+            part,
+            signed.at,
+            signed.encoding.as_str(),
+            signed.data.as_str(),
+            signed.public_key.clone(),
+            signed.page,
         ],
     )
     .await

@@ -4,11 +4,12 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use gridlatch_store::{
-    BootInfo, EventKind, NewCdr, NewSetpoint, Recorded, Sample, Store, TokenStatus, TokenUse,
-    TransactionRecord,
+    BootInfo, EventKind, MeterKey, NewCdr, NewSetpoint, Recorded, Sample, SignedReading, Store, TokenStatus,
+    TokenUse, TransactionRecord,
 };
 use gridlatch_vocab::{
-    ConnectorId, Emaid, Event, EvseId, MilliWattHours, Personal, StationId, Timestamp, Watts, catalogue,
+    ConnectorId, Emaid, Event, EvseId, MilliWattHours, Personal, StationId, Timestamp, TransactionId, Watts,
+    catalogue,
 };
 
 fn at(seconds: i64) -> Timestamp {
@@ -40,6 +41,7 @@ fn record(seq_no: i64, kind: EventKind, imported: u64, exported: u64) -> Transac
         token: None,
         remote_start_id: None,
         samples: vec![sample],
+        signed: Vec::new(),
         digest: format!("{kind:?}{seq_no}{imported}"),
     }
 }
@@ -211,6 +213,7 @@ async fn a_transaction_is_kept_exactly_once() {
             total_excl: "0.75".parse().unwrap(),
             total_incl: "0.8925".parse().unwrap(),
             document: serde_json::json!({"id": name}),
+            jws: Some("a..b".to_owned()),
         };
         assert!(store.cdr_issue(cdr("a")).await.unwrap());
         assert!(
@@ -220,6 +223,8 @@ async fn a_transaction_is_kept_exactly_once() {
         assert!(store.session_unbilled(10).await.unwrap().is_empty());
         assert_eq!(store.cdr_list(None, 10).await.unwrap().len(), 1);
         assert!(store.cdr_find("b").await.unwrap().is_none());
+        let kept = store.cdr_find("a").await.unwrap().unwrap();
+        assert_eq!(kept.jws.as_deref(), Some("a..b"));
         let finished = store.session_finished(None, 10).await.unwrap();
         assert_eq!(finished[0].bill.as_ref().unwrap().total_incl, "0.8925");
         assert!(
@@ -377,6 +382,65 @@ async fn events_setpoints_settings_and_the_outbox() {
         store.outbox_ack("csms", first).await.unwrap();
         assert_eq!(store.outbox_peek("csms", 10).await.unwrap()[0].payload, "two");
         assert_eq!(store.outbox_count("csms").await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn signed_readings_and_meter_keys_are_kept_and_a_page_shown_twice_is_found() {
+    both(async |store| {
+        store.station_register(&station(), at(0)).await.unwrap();
+        let key = |name: &str, seconds| MeterKey {
+            fingerprint: name.to_owned(),
+            spki: vec![0x30, 0, 0xFF],
+            at: at(seconds),
+        };
+        assert!(store.meter_key_put(&station(), key("a", 1)).await.unwrap());
+        assert!(!store.meter_key_put(&station(), key("a", 2)).await.unwrap());
+        assert!(store.meter_key_put(&station(), key("b", 3)).await.unwrap());
+        assert_eq!(
+            store.meter_key_list(&station()).await.unwrap(),
+            [key("b", 3), key("a", 1)]
+        );
+
+        let reading = SignedReading {
+            at: at(1),
+            encoding: "OCMF".to_owned(),
+            data: "OCMF|{}|{}".to_owned(),
+            public_key: Some("30".to_owned()),
+            page: Some(7),
+        };
+        let ended = |name: &str| {
+            let mut ended = record(0, EventKind::Ended, 1, 0);
+            ended.transaction = name.parse().unwrap();
+            ended.signed = vec![reading.clone()];
+            ended
+        };
+        let first: TransactionId = "tx-1".parse().unwrap();
+        let second: TransactionId = "tx-2".parse().unwrap();
+        store.transaction_record(ended("tx-1")).await.unwrap();
+        // The repetition of an event brings nothing twice.
+        store.transaction_record(ended("tx-1")).await.unwrap();
+        assert_eq!(
+            store.signed_reading_list(&station(), &first).await.unwrap(),
+            [reading.clone()]
+        );
+        assert_eq!(
+            store.signed_page_shown(&station(), &first, 7).await.unwrap(),
+            None
+        );
+        store.transaction_record(ended("tx-2")).await.unwrap();
+        let shown = store.signed_page_shown(&station(), &second, 7).await.unwrap();
+        assert_eq!(shown, Some(first.clone()));
+        // The one that came first stays as it was.
+        assert_eq!(
+            store.signed_page_shown(&station(), &first, 7).await.unwrap(),
+            None
+        );
+        assert_eq!(
+            store.signed_page_shown(&station(), &second, 8).await.unwrap(),
+            None
+        );
     })
     .await;
 }

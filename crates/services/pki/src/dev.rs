@@ -255,6 +255,36 @@ impl DevPki {
         self.credential(World::Ocpp, &name, &wanted)
     }
 
+    /// What the platform signs bills with.
+    ///
+    /// # Errors
+    /// A certificate cannot be issued or stored.
+    pub fn bill_signer(&self) -> Result<Credential, PkiError> {
+        let wanted = Wanted::new(
+            Kind::BillSigner,
+            "csms-sub",
+            "Gridlatch Dev Bills".into(),
+            "Gridlatch Dev CPO",
+        );
+        self.credential(World::Ocpp, "bills", &wanted)
+    }
+
+    /// The key of a station's meter (P-256), made on first use. A meter has no certificate: its public key is made
+    /// known to the platform by another way.
+    ///
+    /// # Errors
+    /// The key cannot be made, read or stored.
+    pub fn meter_key(&self, station: &StationId) -> Result<Arc<FileKey>, PkiError> {
+        let _lock = self.store.lock()?;
+        let name = format!("meter-{station}");
+        let key = match self.store.find("meters", &name)? {
+            Found::OnlyKey(key) => key,
+            Found::Whole(pair) => return Ok(pair.key),
+            Found::Nothing => self.store.new_key("meters", &name, World::Ocpp.algorithm())?,
+        };
+        Ok(Arc::new(key))
+    }
+
     /// What a vehicle of ISO 15118-20 shows stations.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 
+use gridlatch_keys::Signer as _;
 use gridlatch_trust::{Generation, certificate};
 use gridlatch_vocab::catalogue::pki;
 use gridlatch_vocab::{Event, EventSink, StationId, Timestamp};
@@ -75,6 +76,7 @@ fn everything(pki: &DevPki) -> Vec<(String, Vec<Vec<u8>>, Vec<u8>)> {
     for credential in [
         pki.station_client(&station()).unwrap(),
         pki.platform_server().unwrap(),
+        pki.bill_signer().unwrap(),
     ] {
         all.push((credential.label, credential.chain, csms[0].clone()));
     }
@@ -98,7 +100,7 @@ fn openssl_accepts_every_certificate_strictly() {
         path
     };
     let all = everything(&pki);
-    assert_eq!(all.len(), 11);
+    assert_eq!(all.len(), 12);
     for (label, chain, root) in all {
         let output = Command::new("openssl")
             .args([
@@ -230,6 +232,20 @@ fn josevs_layout_is_complete() {
     assert_eq!(count(&out.path().join("iso15118_2/private_keys")), 21);
 }
 
+#[test]
+fn a_meter_keeps_its_key_and_each_station_has_its_own() {
+    let (dir, pki) = fresh();
+    let first = pki.meter_key(&station()).unwrap();
+    assert_eq!(first.algorithm(), gridlatch_trust::KeyAlgorithm::P256);
+    let again = dev::ensure(dir.path(), &Events::default(), now()).unwrap();
+    assert_eq!(
+        again.meter_key(&station()).unwrap().public_key_der(),
+        first.public_key_der()
+    );
+    let other = pki.meter_key(&"GL-OTHER".parse().unwrap()).unwrap();
+    assert_ne!(other.public_key_der(), first.public_key_der());
+}
+
 /// What each leaf is for, by its label.
 fn profile_of(label: &str) -> gridlatch_trust::Profile {
     use gridlatch_trust::Profile;
@@ -241,6 +257,7 @@ fn profile_of(label: &str) -> gridlatch_trust::Profile {
         ("vehicle-", Kind::VehicleLeaf),
         ("station-", Kind::StationClient),
         ("platform", Kind::CsmsServer),
+        ("bills", Kind::BillSigner),
         ("cps", Kind::CpsLeaf),
     ]
     .into_iter()

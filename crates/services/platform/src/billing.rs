@@ -1,10 +1,13 @@
-//! From a whole transaction to one charge detail record.
+//! From a whole transaction to one charge detail record: priced, proven by what the meter signed, signed itself.
+
+mod proof;
+mod seal;
 
 use gridlatch_host::now;
 use gridlatch_store::{NewCdr, Sample, Session, StoreError};
 use gridlatch_tariff::{
-    Activity, Bill, CdrHeader, CdrLocation, CdrToken, GeoLocation, Reading, Tariff, TariffError, periods,
-    price,
+    Activity, Bill, CdrHeader, CdrLocation, CdrToken, GeoLocation, MeterProof, Reading, Tariff, TariffError,
+    periods, price,
 };
 use gridlatch_vocab::{
     Code, Event, EventSink as _, EvseId, MilliWattHours, StationId, TransactionId, Watts, catalogue,
@@ -33,6 +36,8 @@ pub(crate) enum BillError {
     Setting(#[source] serde_json::Error),
     #[error("the system gave no random number")]
     Random,
+    #[error("the bill cannot be signed")]
+    Sign(#[from] seal::SealError),
 }
 
 impl BillError {
@@ -42,6 +47,7 @@ impl BillError {
             Self::Tariff(error) => error.code(),
             Self::Setting(_) => catalogue::platform::TARIFF_INVALID,
             Self::Random => catalogue::platform::BILL_REFUSED,
+            Self::Sign(_) => catalogue::bill::SIGNING_FAILED,
         }
     }
 }
@@ -119,13 +125,20 @@ async fn issue(state: &PlatformState, session: &Session) {
     match make(state, session).await {
         Ok((cdr, bill)) => {
             let id = cdr.id.clone();
+            let signed = cdr.jws.is_some();
+            let readings = cdr.document["x_gridlatch"]["meter_proof"]["state"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
             match state.store().cdr_issue(cdr).await {
                 Ok(true) => {
                     let message = format!("{}: {} {}", session.transaction, bill.payable, bill.currency);
                     let event = event(catalogue::platform::BILL_ISSUED, message)
                         .with("cdr", id)
                         .with("payable", bill.payable.to_string())
-                        .with("currency", bill.currency);
+                        .with("currency", bill.currency)
+                        .with("signed", signed)
+                        .with("readings", readings);
                     state.hub().emit(event);
                 }
                 Ok(false) => {}
@@ -145,11 +158,14 @@ async fn make(state: &PlatformState, session: &Session) -> Result<(NewCdr, Bill)
         .sample_list(&session.station, &session.transaction, None, READINGS)
         .await?;
     let tariff = tariff(state).await?;
-    let bill = price(&tariff, &periods(&readings(session, &samples))?)?;
+    let readings = readings(session, &samples);
+    let bill = price(&tariff, &periods(&readings)?)?;
     let id = random_uuid().ok_or(BillError::Random)?;
     let issued_at = now();
-    let header = header(state, session, id.clone(), issued_at);
+    let mut header = header(state, session, id.clone(), issued_at);
+    proof::prove(state, session, &readings, &mut header).await?;
     let document = serde_json::to_value(bill.to_cdr(&tariff, header)).map_err(BillError::Setting)?;
+    let jws = seal::seal(state.config().bill_signer.as_ref(), &document, issued_at).await?;
     let cdr = NewCdr {
         id,
         station: session.station.clone(),
@@ -161,6 +177,7 @@ async fn make(state: &PlatformState, session: &Session) -> Result<(NewCdr, Bill)
         total_excl: bill.total.excl_vat,
         total_incl: bill.payable,
         document,
+        jws,
     };
     Ok((cdr, bill))
 }
@@ -263,6 +280,8 @@ fn header(state: &PlatformState, session: &Session, id: String, at: gridlatch_vo
             connector_power_type: "DC".to_owned(),
         },
         meter_id: None,
+        signed_data: None,
+        meter_proof: MeterProof::Unsigned,
         last_updated: at,
     }
 }

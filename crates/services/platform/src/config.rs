@@ -1,7 +1,10 @@
 //! What the platform is told at start.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use gridlatch_keys::Signer;
 
 /// Configuration of the platform.
 #[derive(Debug, Clone)]
@@ -20,6 +23,17 @@ pub struct PlatformConfig {
     pub country_code: String,
     /// The operator's party id (ISO 15118), for charge detail records.
     pub party_id: String,
+    /// What signs charge detail records. `None`: they are issued without a signature, and say so.
+    pub bill_signer: Option<BillSigner>,
+}
+
+/// What signs bills.
+#[derive(Debug, Clone)]
+pub struct BillSigner {
+    /// Its certificates, DER, leaf first, without the root.
+    pub chain: Vec<Vec<u8>>,
+    /// The key of the first, P-256.
+    pub key: Arc<dyn Signer>,
 }
 
 impl Default for PlatformConfig {
@@ -32,6 +46,7 @@ impl Default for PlatformConfig {
             allow_plaintext: false,
             country_code: "DE".to_owned(),
             party_id: "GDL".to_owned(),
+            bill_signer: None,
         }
     }
 }

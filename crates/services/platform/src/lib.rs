@@ -19,6 +19,7 @@ mod handlers;
 mod journal;
 mod listener;
 mod meter;
+mod meter_key;
 mod registry;
 #[allow(unused_qualifications, reason = "utoipa writes them")]
 pub mod rest;
@@ -30,7 +31,7 @@ mod wire;
 
 pub use accept::{Accept, Peer, Plaintext, Refused};
 pub use commands::{Command, CommandError, CommandOutcome, VariableGet, VariableResult, VariableSet};
-pub use config::PlatformConfig;
+pub use config::{BillSigner, PlatformConfig};
 pub use server::{Platform, PlatformError, PlatformHandle};
 pub use state::PlatformState;
 

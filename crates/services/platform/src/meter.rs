@@ -1,7 +1,10 @@
-//! OCPP's sampled values as readings: units, multipliers, phases, directions.
+//! OCPP's sampled values as readings: units, multipliers, phases, directions; and what the meter signed of them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use gridlatch_ocpp::v21::{LocationEnum, MeasurandEnum, MeterValue, PhaseEnum, SampledValue};
-use gridlatch_store::Sample;
+use gridlatch_receipt::ocmf::Ocmf;
+use gridlatch_store::{Sample, SignedReading};
 use gridlatch_vocab::{Amps, MilliWattHours, Percent, Volts, Watts};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
@@ -11,6 +14,45 @@ pub(crate) fn samples(values: &[MeterValue]) -> Vec<Sample> {
     let mut samples: Vec<Sample> = values.iter().map(sample).collect();
     samples.sort_by_key(|sample| sample.at);
     samples
+}
+
+/// Signed records, in the order they came. What cannot be decoded is kept as it is: it is evidence, too.
+pub(crate) fn signed(values: &[MeterValue]) -> Vec<SignedReading> {
+    let sampled = values
+        .iter()
+        .flat_map(|value| value.sampled_value.iter().map(|sample| (value.timestamp, sample)));
+    sampled
+        .filter_map(|(at, sample)| Some((at, sample.signed_meter_value.as_ref()?)))
+        .map(|(at, signed)| {
+            let data = STANDARD
+                .decode(&signed.signed_meter_data)
+                .ok()
+                .and_then(|octets| String::from_utf8(octets).ok())
+                .unwrap_or_else(|| signed.signed_meter_data.clone());
+            let record = Ocmf::parse(&data).ok();
+            SignedReading {
+                at,
+                encoding: signed.encoding_method.clone(),
+                public_key: signed.public_key.as_deref().and_then(public_key).map(hex::encode),
+                page: record
+                    .and_then(|record| record.page)
+                    .and_then(|page| i64::try_from(page).ok()),
+                data,
+            }
+        })
+        .collect()
+}
+
+/// A public key as stations write it: base64 of `oca:base16:asn1:HEX` (OCA's application note), of bare hexadecimal
+/// (its example), or of the DER.
+fn public_key(text: &str) -> Option<Vec<u8>> {
+    let octets = STANDARD.decode(text.trim()).ok()?;
+    let Ok(inner) = core::str::from_utf8(&octets) else {
+        return Some(octets);
+    };
+    let digits = inner.strip_prefix("oca:base16:asn1:").unwrap_or(inner);
+    let digits: String = digits.chars().filter(char::is_ascii_hexdigit).collect();
+    hex::decode(digits).ok().filter(|key| !key.is_empty())
 }
 
 fn sample(value: &MeterValue) -> Sample {

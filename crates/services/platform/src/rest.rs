@@ -19,6 +19,7 @@ mod commands;
 mod events;
 mod health;
 mod input;
+mod meter_keys;
 mod problem;
 mod sessions;
 mod stations;
@@ -56,12 +57,15 @@ fn routes() -> OpenApiRouter<PlatformState> {
         .routes(routes!(stations::list))
         .routes(routes!(stations::detail))
         .routes(routes!(stations::variables))
+        .routes(routes!(meter_keys::list, meter_keys::register))
         .routes(routes!(sessions::running))
         .routes(routes!(sessions::finished))
         .routes(routes!(sessions::detail))
         .routes(routes!(sessions::samples))
         .routes(routes!(cdrs::list))
         .routes(routes!(cdrs::detail))
+        .routes(routes!(cdrs::signed))
+        .routes(routes!(cdrs::readings))
         .routes(routes!(events::list))
         .routes(routes!(commands::start))
         .routes(routes!(commands::stop))

@@ -13,14 +13,17 @@ mod commands;
 mod dial;
 mod link;
 mod messages;
+mod meter;
 mod profiles;
 mod report;
 mod transactions;
 mod variables;
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use gridlatch_host::{Hub, Shutdown};
+use gridlatch_keys::Signer;
 use gridlatch_store::Store;
 use gridlatch_tls::Credential;
 use gridlatch_vocab::{ConnectorId, EvseId, StationId};
@@ -60,6 +63,9 @@ pub struct CsmsConfig {
     /// How often a running transaction is reported until the platform says otherwise (`TxUpdatedInterval`);
     /// whole seconds, 1 to 3600.
     pub sample_interval: Duration,
+    /// The meter's key (P-256): signs the readings of each transaction as an OCMF record. `None`: the meter
+    /// does not sign.
+    pub meter_key: Option<Arc<dyn Signer>>,
     /// Whether an accepted contract may discharge where the platform's OCPP version (2.0.1) cannot say so.
     pub discharge_by_default: bool,
 }
@@ -82,6 +88,7 @@ impl CsmsConfig {
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(60),
             sample_interval: Duration::from_secs(5),
+            meter_key: None,
             discharge_by_default: false,
         }
     }

@@ -32,6 +32,7 @@ async fn record(store: &Store, seq_no: i64, kind: EventKind, seconds: i64, impor
             token: None,
             remote_start_id: None,
             samples: vec![sample],
+            signed: Vec::new(),
             digest: seq_no.to_string(),
         })
         .await

@@ -227,6 +227,7 @@ impl World {
                         "lines": [line("ENERGY", imported, "0.39", bought), line("ENERGY_EXPORT", exported, "0.28", credit)],
                     },
                 }),
+                jws: None,
             })
             .await
             .unwrap();
@@ -263,6 +264,7 @@ impl World {
                 }),
                 remote_start_id: None,
                 samples: samples.to_vec(),
+                signed: Vec::new(),
                 digest: format!("{tx}-{seq_no}"),
             })
             .await

@@ -130,6 +130,7 @@ fn record(
         token,
         remote_start_id: info.remote_start_id,
         samples: meter::samples(request.meter_value.as_deref().unwrap_or_default()),
+        signed: meter::signed(request.meter_value.as_deref().unwrap_or_default()),
         digest: digest(request),
     })
 }

@@ -2,6 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use gridlatch_receipt::bill::{SignedBill, record_of};
 use gridlatch_store::CdrRecord;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -38,11 +41,20 @@ pub(crate) struct Cdr {
     /// The whole record in the shape of OCPI 2.2.1 (module CDRs).
     #[schema(value_type = Object)]
     ocpi: serde_json::Value,
+    /// The issuer's detached signature over `ocpi`: RFC 7515 with ES256 over the form of RFC 8785. Absent where the
+    /// record was issued without one.
+    jws: Option<String>,
+    /// Whether the meter signed the readings: `verified`, `not_verified` or `unsigned`.
+    readings: String,
 }
 
 impl From<CdrRecord> for Cdr {
     fn from(record: CdrRecord) -> Self {
+        let proof = &record.document["x_gridlatch"]["meter_proof"]["state"];
+        let readings = proof.as_str().unwrap_or("unsigned").to_owned();
         Self {
+            jws: record.jws,
+            readings,
             number: record.number,
             id: record.id,
             station: record.station.into(),
@@ -78,9 +90,58 @@ pub(crate) async fn detail(
     State(state): State<PlatformState>,
     Place(id): Place<String>,
 ) -> Result<Json<Cdr>, Problem> {
-    match state.store().cdr_find(&id).await {
-        Ok(Some(cdr)) => Ok(Json(cdr.into())),
-        Ok(None) => Err(Problem::not_found(&state, "charge detail record")),
-        Err(error) => Err(Problem::store(&state, &error)),
+    find(&state, &id).await.map(|cdr| Json(cdr.into()))
+}
+
+async fn find(state: &PlatformState, id: &str) -> Result<CdrRecord, Problem> {
+    match state.store().cdr_find(id).await {
+        Ok(Some(cdr)) => Ok(cdr),
+        Ok(None) => Err(Problem::not_found(state, "charge detail record")),
+        Err(error) => Err(Problem::store(state, &error)),
     }
+}
+
+/// The signed bill as a file: `gridlatch bill verify FILE` proves it without this platform.
+#[utoipa::path(get, path = "/cdrs/{id}/signed", tag = "bills", params(("id" = String, Path, description = "Its id")), responses(
+    (status = 200, body = Object, content_type = "application/json"),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn signed(
+    State(state): State<PlatformState>,
+    Place(id): Place<String>,
+) -> Result<Response, Problem> {
+    let cdr = find(&state, &id).await?;
+    let jws = cdr
+        .jws
+        .ok_or_else(|| Problem::not_found(&state, "signature of this charge detail record"))?;
+    let bill = SignedBill::new(cdr.document, jws);
+    // A record that came out of the store has a JSON form.
+    let text = serde_json::to_string_pretty(&bill).unwrap_or_default();
+    Ok(file("application/json", &format!("bill-{}.json", cdr.id), text))
+}
+
+/// What the meter signed, in the Open Charge Metering Format (OCMF).
+#[utoipa::path(get, path = "/cdrs/{id}/readings", tag = "bills", params(("id" = String, Path, description = "Its id")), responses(
+    (status = 200, body = String, content_type = "text/plain"),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn readings(
+    State(state): State<PlatformState>,
+    Place(id): Place<String>,
+) -> Result<Response, Problem> {
+    let cdr = find(&state, &id).await?;
+    let record = record_of(&cdr.document)
+        .ok_or_else(|| Problem::not_found(&state, "signed reading for this charge detail record"))?;
+    Ok(file(
+        "text/plain; charset=utf-8",
+        &format!("readings-{}.ocmf", cdr.id),
+        record,
+    ))
+}
+
+/// `name` is made of an id of ours: hexadecimal and hyphens.
+fn file(kind: &'static str, name: &str, text: String) -> Response {
+    let headers = [
+        (CONTENT_TYPE, kind.to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+    ];
+    (headers, text).into_response()
 }

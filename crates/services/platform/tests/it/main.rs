@@ -4,6 +4,7 @@
 mod commands;
 mod hostile;
 mod openapi;
+mod receipts;
 mod rest;
 mod support;
 mod transactions;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use gridlatch_host::{Hub, HubConfig, Shutdown};
-use gridlatch_platform::{Plaintext, Platform, PlatformConfig, PlatformHandle};
+use gridlatch_platform::{BillSigner, Plaintext, Platform, PlatformConfig, PlatformHandle};
 use gridlatch_store::Store;
 use gridlatch_vocab::{Code, Event, StationId};
 use serde_json::{Value, json};
@@ -33,9 +33,14 @@ impl World {
     }
 
     pub(crate) async fn on(store: Store) -> Self {
+        Self::signing(store, None).await
+    }
+
+    pub(crate) async fn signing(store: Store, bill_signer: Option<BillSigner>) -> Self {
         let hub = Hub::new(HubConfig::default(), None);
         let shutdown = Shutdown::new();
         let config = PlatformConfig {
+            bill_signer,
             allow_plaintext: true,
             command_timeout: Duration::from_millis(500),
             ..PlatformConfig::default()

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use gridlatch_host::{Hub, Shutdown};
@@ -12,6 +13,7 @@ use tokio::time::Instant as Tick;
 
 use super::dial::Dialler;
 use super::link::{Link, Over};
+use super::meter::MeterSigner;
 use super::profiles::Profiles;
 use super::report::Reporter;
 use super::transactions::Transactions;
@@ -48,10 +50,15 @@ impl Client {
             return Err(CsmsError::Config("a station has at least one outlet"));
         }
         let now = gridlatch_host::now();
-        let transactions = Transactions::open(config.store.clone(), &config.station, now).await?;
+        let report = Reporter::new(hub, config.station.clone());
+        let meter = config
+            .meter_key
+            .as_ref()
+            .map(|key| MeterSigner::new(Arc::clone(key), config.station.clone(), report.clone()));
+        let transactions = Transactions::open(config.store.clone(), &config.station, meter, now).await?;
         let variables = Variables::new(config.sample_interval);
         Ok(Self {
-            report: Reporter::new(hub, config.station.clone()),
+            report,
             config,
             charging,
             transactions,

@@ -4,7 +4,7 @@
 //! outbox can be delivered to a platform of either version.
 
 use base64::Engine as _;
-use gridlatch_ocpp::{Request, Version, v201};
+use gridlatch_ocpp::{Payload as _, Request, Version, v201};
 use gridlatch_vocab::{ConnectorId, EvseId, Timestamp, Watts};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -154,6 +154,19 @@ pub(super) fn add_setpoint(event: &mut Value, setpoint: Watts) {
         values.push(sample.clone());
     }
 }
+
+/// Adds the meter's signed record to the import register of the last meter value of a TransactionEvent.
+pub(super) fn add_signed(event: &mut Value, signed: &v201::SignedMeterValue) {
+    let register = sampled_values(event)
+        .last()
+        .and_then(|values| values.iter_mut().find(|sample| sample["measurand"] == IMPORT));
+    if let Some(register) = register {
+        register["signedMeterValue"] = Value::Object(signed.write());
+    }
+}
+
+/// The measurand that carries the signed record.
+const IMPORT: &str = "Energy.Active.Import.Register";
 
 /// Takes out of a TransactionEvent what this version has no word for.
 pub(super) fn speak(event: &mut Value, version: Version) {

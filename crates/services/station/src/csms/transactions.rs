@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use gridlatch_ocpp::{Payload as _, decode, v201};
+use gridlatch_receipt::ocmf::Ending;
 use gridlatch_store::{OutboxItem, Store, StoreError};
 use gridlatch_vocab::{EvseId, StationId, Timestamp, TransactionId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::messages;
+use super::meter::{MeterSigner, Readings, ending};
 use crate::backend::{ChargingState, MeterReading, TransactionUpdate};
 
 /// A message in the outbox.
@@ -26,6 +28,9 @@ struct Running {
     evse: u16,
     /// The latest meter value: what an Ended after a crash reports.
     meter: Value,
+    /// The registers at the beginning and now, and how somebody identified: what the meter signs at the end.
+    #[serde(default)]
+    readings: Option<Readings>,
     #[serde(skip)]
     state: Option<ChargingState>,
     #[serde(skip)]
@@ -35,6 +40,7 @@ struct Running {
 /// The transactions of this station.
 pub(super) struct Transactions {
     store: Store,
+    meter: Option<MeterSigner>,
     queue: String,
     refused: String,
     setting: String,
@@ -49,7 +55,12 @@ const MAX_RUNNING: usize = 64;
 impl Transactions {
     /// Reads what was running when the station last stopped, and ends it: a transaction does not survive its
     /// station (E06, `PowerLoss`).
-    pub(super) async fn open(store: Store, station: &StationId, now: Timestamp) -> Result<Self, StoreError> {
+    pub(super) async fn open(
+        store: Store,
+        station: &StationId,
+        meter: Option<MeterSigner>,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let setting = format!("station.{station}.transactions");
         let kept = store.setting_find(&setting).await?;
         let running: BTreeMap<String, Running> = kept
@@ -57,6 +68,7 @@ impl Transactions {
             .unwrap_or_default();
         let mut this = Self {
             store,
+            meter,
             queue: format!("station.{station}"),
             refused: format!("station.{station}.refused"),
             setting,
@@ -66,11 +78,17 @@ impl Transactions {
         for (id, last) in running {
             let parcels = this.store.outbox_peek(&this.queue, 10_000).await?;
             // The number is written after the message: the outbox may be one ahead.
-            let waiting = parcels
+            let waiting: Vec<Parcel> = parcels
                 .iter()
                 .filter_map(parcel)
-                .filter_map(|p| numbered(&p.payload, &id))
-                .max();
+                .filter(|p| numbered(&p.payload, &id).is_some())
+                .collect();
+            if waiting.iter().any(|p| p.payload["eventType"] == "Ended") {
+                // It ended just before the stop, and is waiting to be told.
+                this.running.remove(&id);
+                continue;
+            }
+            let waiting = waiting.iter().filter_map(|p| numbered(&p.payload, &id)).max();
             let number = last.next.max(waiting.map_or(0, |number| number + 1));
             let mut transaction = v201::Transaction::new(id.clone());
             transaction.stopped_reason = Some(v201::ReasonEnum::PowerLoss);
@@ -87,7 +105,13 @@ impl Transactions {
                 .ok()
                 .map(|tolerated| vec![tolerated.payload]);
             this.running.remove(&id);
-            this.push(Value::Object(request.write()), now).await?;
+            let mut payload = Value::Object(request.write());
+            if let Some(readings) = last.readings {
+                let place = (EvseId(last.evse), id.as_str());
+                this.sign(&mut payload, place, readings, Ending::PowerFailure)
+                    .await?;
+            }
+            this.push(payload, now).await?;
         }
         this.keep().await?;
         Ok(this)
@@ -108,6 +132,10 @@ impl Transactions {
         let known = self.running.get(id);
         let number = known.map_or(0, |running| running.next);
         let (mut state, mut sampled) = known.map_or((None, None), |running| (running.state, running.sampled));
+        let mut readings = known.and_then(|running| running.readings);
+        if let Some(readings) = &mut readings {
+            readings.end = meter.into();
+        }
         let mut token = None;
         let (event, trigger, context) = match update {
             TransactionUpdate::Started {
@@ -117,6 +145,7 @@ impl Transactions {
                 info.remote_start_id = remote_start_id.map(i64::from);
                 info.charging_state = Some(v201::ChargingStateEnum::EVConnected);
                 token = Some(messages::id_token(identification));
+                readings = Some(Readings::begin(identification, meter));
                 let trigger = if remote_start_id.is_some() {
                     T::RemoteStart
                 } else {
@@ -151,6 +180,7 @@ impl Transactions {
             next: number + 1,
             evse: evse.0,
             meter: Value::Object(meter_value.write()),
+            readings,
             state,
             sampled,
         };
@@ -165,6 +195,10 @@ impl Transactions {
         if let Some(setpoint) = meter.setpoint {
             messages::add_setpoint(&mut payload, setpoint);
         }
+        if let (TransactionUpdate::Ended { reason }, Some(readings)) = (update, readings) {
+            self.sign(&mut payload, (evse, id), readings, ending(*reason))
+                .await?;
+        }
         self.push(payload, meter.at).await?;
         if event == E::Ended || self.running.len() >= MAX_RUNNING {
             self.running.remove(id);
@@ -174,6 +208,24 @@ impl Transactions {
         }
         self.keep().await?;
         Ok(true)
+    }
+
+    /// Puts the meter's signed record into an Ended, where the meter signs.
+    async fn sign(
+        &self,
+        payload: &mut Value,
+        (evse, id): (EvseId, &str),
+        readings: Readings,
+        ending: Ending,
+    ) -> Result<(), StoreError> {
+        if let (Some(meter), Ok(transaction)) = (&self.meter, id.parse::<TransactionId>())
+            && let Some(signed) = meter
+                .record(&self.store, evse, &transaction, readings, ending)
+                .await?
+        {
+            messages::add_signed(payload, &signed);
+        }
+        Ok(())
     }
 
     /// The oldest message that waits.
