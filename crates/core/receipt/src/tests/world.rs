@@ -67,6 +67,7 @@ pub(super) fn issuing(seed: u8) -> Issuing {
             not_after: None,
             alt_names: Vec::new(),
             ocsp_url: None,
+            crl_url: None,
         };
         build(&request, issuer, KeyAlgorithm::P256, &|message| {
             Ok(root_key.sign(message))
