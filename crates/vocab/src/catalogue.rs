@@ -208,6 +208,7 @@ pub mod ocpp;
 pub mod pki;
 pub mod platform;
 pub mod pnc;
+pub mod pools;
 pub mod power;
 pub mod provisioning;
 pub mod revocation;
@@ -223,6 +224,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
         tls::ROWS,
         session::ROWS,
         pnc::ROWS,
+        pools::ROWS,
         power::ROWS,
         provisioning::ROWS,
         ocpp::ROWS,

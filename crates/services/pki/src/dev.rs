@@ -309,6 +309,22 @@ impl DevPki {
         self.credential(World::of(generation), &format!("provisioning-{vehicle}"), &wanted)
     }
 
+    /// The simulated vehicles that have a provisioning certificate here.
+    #[must_use]
+    pub(crate) fn vehicles(&self) -> Vec<VehicleName> {
+        let mut names: Vec<VehicleName> = [World::Iso2, World::Iso20]
+            .into_iter()
+            .flat_map(|world| {
+                let folder = format!("{}/issued", world.folder());
+                self.store.names(&folder).unwrap_or_default()
+            })
+            .filter_map(|name| name.strip_prefix("provisioning-")?.parse().ok())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// A vehicle's contract for Plug & Charge.
     ///
     /// # Errors
@@ -510,7 +526,7 @@ impl DevPki {
         }
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp(self.started.0.0 + self.started.1.elapsed())
     }
 }
@@ -538,7 +554,7 @@ impl Wanted {
 
 /// Eight octets, positive: unique in practice, and small enough for stacks that keep a serial number
 /// in a 64-bit integer (EXI's X509SerialNumber).
-fn serial() -> Result<[u8; 8], PkiError> {
+pub(crate) fn serial() -> Result<[u8; 8], PkiError> {
     let mut octets = [0; 8];
     getrandom::fill(&mut octets).map_err(|_| PkiError::Entropy)?;
     octets[0] = octets[0] & 0x3F | 0x40;

@@ -9,6 +9,7 @@ pub mod ca;
 pub mod dev;
 pub mod http;
 mod josev;
+pub mod provisioning;
 mod store;
 mod tree;
 
