@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use gridlatch_keys::KeyAlgorithm;
 use openssl::hash::MessageDigest;
 use openssl::ssl::{SslContextBuilder, SslMethod, SslOptions, SslRef, SslVersion};
@@ -86,21 +87,36 @@ pub(crate) fn install(builder: &mut SslContextBuilder, credential: &Credential) 
     Ok(())
 }
 
-/// Gives the credential's staple to clients that ask for one. For servers only: on a client's context
-/// the same call would judge the server's staple.
-pub(crate) fn staple(builder: &mut SslContextBuilder, credential: &Credential) -> Result<(), TlsError> {
-    let Some(staple) = credential.staple.clone() else {
-        return Ok(());
-    };
-    if staple.is_empty() || staple.len() > MAX_STAPLE_OCTETS {
-        return Err(TlsError::Credential {
-            label: credential.label.clone(),
+/// The OCSP answer about one certificate, exchanged while contexts that give it to clients are in use.
+pub(crate) type StapleSlot = Arc<ArcSwapOption<Vec<u8>>>;
+
+/// Whether a staple is of a size that can be sent.
+pub(crate) fn check_staple(label: &str, staple: Option<&[u8]>) -> Result<(), TlsError> {
+    match staple {
+        Some(staple) if staple.is_empty() || staple.len() > MAX_STAPLE_OCTETS => Err(TlsError::Credential {
+            label: label.to_owned(),
             reason: "the OCSP staple is empty or longer than 16 KiB",
-        });
+        }),
+        _ => Ok(()),
     }
+}
+
+/// Gives what is in the slot to clients that ask. For servers only: on a client's context the same
+/// call would judge the server's staple.
+pub(crate) fn staple(
+    builder: &mut SslContextBuilder,
+    credential: &Credential,
+) -> Result<StapleSlot, TlsError> {
+    check_staple(&credential.label, credential.staple.as_deref())?;
+    let slot: StapleSlot = Arc::new(ArcSwapOption::from_pointee(credential.staple.clone()));
+    let source = Arc::clone(&slot);
     builder
-        .set_status_callback(move |ssl| ssl.set_ocsp_status(&staple).map(|()| true))
-        .map_err(openssl_failed("install an OCSP staple"))
+        .set_status_callback(move |ssl| match &*source.load() {
+            Some(staple) => ssl.set_ocsp_status(staple).map(|()| true),
+            None => Ok(false),
+        })
+        .map_err(openssl_failed("install an OCSP staple"))?;
+    Ok(slot)
 }
 
 /// Which root a credential leads to; `roots` are known roots, for clients that name a root by hash.

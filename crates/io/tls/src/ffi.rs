@@ -9,7 +9,7 @@ use foreign_types::{ForeignType as _, ForeignTypeRef as _};
 use openssl::nid::Nid;
 use openssl::ssl::{SslContextBuilder, SslRef};
 use openssl::stack::Stack;
-use openssl::x509::X509Name;
+use openssl::x509::{X509Name, X509VerifyResult};
 use openssl_sys as sys;
 
 pub(crate) use signer::{signer_key, take_failure};
@@ -50,6 +50,13 @@ pub(crate) fn set_certificate_authorities(ctx: &mut SslContextBuilder, names: St
     // SAFETY: `ctx` is live and takes ownership of the stack, which is forgotten here.
     unsafe { SSL_CTX_set0_CA_list(ctx.as_ptr(), names.as_ptr()) };
     std::mem::forget(names);
+}
+
+/// `X509_V_ERR_CERT_REVOKED`.
+pub(crate) fn certificate_revoked() -> X509VerifyResult {
+    const X509_V_ERR_CERT_REVOKED: c_int = 23;
+    // SAFETY: the number is one of OpenSSL's verification results.
+    unsafe { X509VerifyResult::from_raw(X509_V_ERR_CERT_REVOKED) }
 }
 
 /// Bounds the octets of a peer's certificate chain.

@@ -13,11 +13,12 @@ use openssl::ssl::{
 use tokio::net::TcpStream;
 
 use crate::choose::{Facts, choose};
-use crate::context::{self, GCM, KeyLog, LEGACY_CBC, TLS13};
+use crate::context::{self, GCM, KeyLog, LEGACY_CBC, StapleSlot, TLS13};
 use crate::handshake::{self, Role, internal};
 use crate::hello::{Extensions, Offer};
 use crate::observed::{VerifyFault, Watch};
 use crate::refusal::{Peer, Refusal};
+use crate::revoked::Revoked;
 use crate::{Credential, Handshake, TlsError, TlsStream, ffi, openssl_failed};
 
 /// How a station serves vehicles.
@@ -41,7 +42,10 @@ pub struct VehicleServerConfig {
 
 /// Accepts TLS from vehicles. Cheap to share behind an `Arc`.
 pub struct VehicleServer {
-    base: SslContext,
+    /// The context every handshake begins with. It holds the keys of session tickets: a new one ends
+    /// resumption.
+    base: ArcSwap<SslContext>,
+    revoked: ArcSwap<Revoked>,
     config: VehicleServerConfig,
     key_log: Option<KeyLog>,
     roots: Vec<Vec<u8>>,
@@ -50,7 +54,16 @@ pub struct VehicleServer {
 
 struct Choices {
     facts: Vec<Facts>,
-    contexts: Vec<(String, String, SslContext)>,
+    ready: Vec<Ready>,
+}
+
+/// A credential with its context.
+struct Ready {
+    label: String,
+    issuer: String,
+    chain: Vec<Vec<u8>>,
+    staple: StapleSlot,
+    context: SslContext,
 }
 
 impl VehicleServer {
@@ -86,12 +99,10 @@ impl VehicleServer {
             &roots,
             &config.credentials,
         )?));
-        let mut base = shared(&config, key_log.as_ref())?;
-        base.set_client_hello_callback(read_hello);
-        let available = Arc::clone(&choices);
-        base.set_servername_callback(move |ssl, alert| pick(ssl, alert, &available.load()));
+        let base = base(&config, key_log.as_ref(), &choices)?;
         Ok(Self {
-            base: base.build(),
+            base: ArcSwap::from_pointee(base),
+            revoked: ArcSwap::default(),
             config,
             key_log,
             roots,
@@ -106,7 +117,59 @@ impl VehicleServer {
     /// As [`Self::new`]; the old credentials then stay in use.
     pub fn replace_credentials(&self, credentials: &[Credential]) -> Result<(), TlsError> {
         let choices = prepare(&self.config, self.key_log.as_ref(), &self.roots, credentials)?;
+        // What the issuer said of a certificate stays true when its neighbour is exchanged.
+        for old in &self.choices.load().ready {
+            for new in choices.ready.iter().filter(|new| new.chain == old.chain) {
+                if new.staple.load().is_none() {
+                    new.staple.store(old.staple.load_full());
+                }
+            }
+        }
         self.choices.store(Arc::new(choices));
+        Ok(())
+    }
+
+    /// The chains that are shown, leaf first, with the names of their credentials.
+    #[must_use]
+    pub fn chains(&self) -> Vec<(String, Vec<Vec<u8>>)> {
+        let choices = self.choices.load();
+        choices
+            .ready
+            .iter()
+            .map(|one| (one.label.clone(), one.chain.clone()))
+            .collect()
+    }
+
+    /// Staples `staple`, a DER `OCSPResponse`, to `leaf` (DER) from the next handshake on, or nothing
+    /// any more. False where no credential with this leaf is in use.
+    ///
+    /// # Errors
+    /// The staple is empty or too long; the old one stays.
+    pub fn set_staple(&self, leaf: &[u8], staple: Option<Vec<u8>>) -> Result<bool, TlsError> {
+        context::check_staple("the station's", staple.as_deref())?;
+        let staple = staple.map(Arc::new);
+        let mut known = false;
+        for one in &self.choices.load().ready {
+            if one.chain.first().is_some_and(|first| first == leaf) {
+                one.staple.store(staple.clone());
+                known = true;
+            }
+        }
+        Ok(known)
+    }
+
+    /// Refuses vehicles whose chain holds one of these certificates from now on. When the set is not
+    /// the one in use, nothing that was agreed before can be resumed: a resumed session shows no chain.
+    ///
+    /// # Errors
+    /// OpenSSL cannot make a context; the old set stays.
+    pub fn set_revoked(&self, revoked: Revoked) -> Result<(), TlsError> {
+        if **self.revoked.load() == revoked {
+            return Ok(());
+        }
+        let base = base(&self.config, self.key_log.as_ref(), &self.choices)?;
+        self.revoked.store(Arc::new(revoked));
+        self.base.store(Arc::new(base));
         Ok(())
     }
 
@@ -115,15 +178,22 @@ impl VehicleServer {
     /// # Errors
     /// Why the vehicle was refused, or refused this side.
     pub async fn accept(&self, tcp: TcpStream) -> Result<(TlsStream, Handshake), Refusal> {
-        let mut ssl = Ssl::new(&self.base).map_err(|error| internal(&error))?;
+        let mut ssl = Ssl::new(&self.base.load_full()).map_err(|error| internal(&error))?;
         let watch = Watch::attach(&mut ssl).map_err(|error| internal(&error))?;
         let observer = watch.clone();
         // The mode stays "ask nothing" until the version is known: a TLS 1.2 vehicle has no certificate.
+        let revoked = self.revoked.load_full();
         ssl.set_verify_callback(SslVerifyMode::NONE, move |ok, store| {
             if !ok {
                 observer.refuse(store, VerifyFault::Openssl(store.error()));
+                return false;
             }
-            ok
+            if store.current_cert().is_some_and(|cert| revoked.contains(cert)) {
+                store.set_error(ffi::certificate_revoked());
+                observer.refuse(store, VerifyFault::Openssl(store.error()));
+                return false;
+            }
+            true
         });
         handshake::run(
             Role::Accept,
@@ -145,6 +215,19 @@ impl std::fmt::Debug for VehicleServer {
     }
 }
 
+/// The context of a handshake until its credential is chosen.
+fn base(
+    config: &VehicleServerConfig,
+    key_log: Option<&KeyLog>,
+    choices: &Arc<ArcSwap<Choices>>,
+) -> Result<SslContext, TlsError> {
+    let mut base = shared(config, key_log)?;
+    base.set_client_hello_callback(read_hello);
+    let available = Arc::clone(choices);
+    base.set_servername_callback(move |ssl, alert| pick(ssl, alert, &available.load()));
+    Ok(base.build())
+}
+
 /// One context per credential: OpenSSL has a single slot for all EC certificates of a context.
 fn prepare(
     config: &VehicleServerConfig,
@@ -154,17 +237,19 @@ fn prepare(
 ) -> Result<Choices, TlsError> {
     let mut choices = Choices {
         facts: Vec::new(),
-        contexts: Vec::new(),
+        ready: Vec::new(),
     };
     for credential in credentials {
         let mut builder = shared(config, key_log)?;
         context::install(&mut builder, credential)?;
-        context::staple(&mut builder, credential)?;
         choices.facts.push(context::facts(credential, roots)?);
-        let issuer = context::top_issuer(credential);
-        choices
-            .contexts
-            .push((credential.label.clone(), issuer, builder.build()));
+        choices.ready.push(Ready {
+            label: credential.label.clone(),
+            issuer: context::top_issuer(credential),
+            chain: credential.chain.clone(),
+            staple: context::staple(&mut builder, credential)?,
+            context: builder.build(),
+        });
     }
     if choices.facts.is_empty() {
         return Err(TlsError::Config("a listener needs at least one credential"));
@@ -277,7 +362,13 @@ fn pick(ssl: &mut SslRef, alert: &mut SslAlert, choices: &Choices) -> Result<(),
         watch.with(|observed| observed.no_credential = true);
         return fail(alert, SslAlert::HANDSHAKE_FAILURE);
     };
-    let Some((label, issuer, context)) = choices.contexts.get(index) else {
+    let Some(Ready {
+        label,
+        issuer,
+        context,
+        ..
+    }) = choices.ready.get(index)
+    else {
         return fail(alert, SslAlert::INTERNAL_ERROR);
     };
     if ssl.set_ssl_context(context).is_err() {

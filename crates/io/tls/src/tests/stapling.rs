@@ -32,7 +32,7 @@ async fn staples_are_replaced_while_the_station_runs_and_may_be_missing() {
     let mut world = world();
     let server = VehicleServer::new(world.server_config()).unwrap();
     let client = VehicleClient::new(world.client_config(Generation::Iso2)).unwrap();
-    for staple in [None, Some(vec![0x30, 1]), Some(vec![0x30, 2]), None] {
+    for staple in [None, Some(vec![0x30, 1]), Some(vec![0x30, 2])] {
         world.p256.leaf.staple.clone_from(&staple);
         server.replace_credentials(&[world.p256.leaf.clone()]).unwrap();
         let (near, far) = sockets().await;
@@ -41,7 +41,20 @@ async fn staples_are_replaced_while_the_station_runs_and_may_be_missing() {
         // Even nonsense is carried as it is: judging it is the vehicle's business.
         assert_eq!(connected.unwrap().1.staple, staple);
     }
+    // Without touching the credentials, as a refresh does it; what is set survives a change of the credentials.
+    let leaf = world.p256.leaf.chain[0].clone();
+    world.p256.leaf.staple = None;
+    assert!(server.set_staple(&leaf, Some(vec![0x30, 3])).unwrap());
+    assert!(!server.set_staple(&world.p521.leaf.chain[0], None).unwrap());
+    server
+        .replace_credentials(&[world.p256.leaf.clone(), world.p521.leaf.clone()])
+        .unwrap();
+    assert_eq!(server.chains().len(), 2);
+    let (near, far) = sockets().await;
+    let (_, connected) = tokio::join!(server.accept(far), client.connect(near, None));
+    assert_eq!(connected.unwrap().1.staple, Some(vec![0x30, 3]));
     for bad in [Vec::new(), vec![0; 16 * 1024 + 1]] {
+        assert!(server.set_staple(&leaf, Some(bad.clone())).is_err());
         world.p256.leaf.staple = Some(bad);
         let refused = server.replace_credentials(&[world.p256.leaf.clone()]);
         assert!(matches!(refused, Err(TlsError::Credential { .. })));
