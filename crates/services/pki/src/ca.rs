@@ -10,7 +10,9 @@
 
 mod approval;
 mod authority;
+mod enroll;
 mod error;
+mod hardware;
 mod init;
 mod issue;
 mod keyring;
@@ -35,6 +37,7 @@ use gridlatch_vocab::{Code, Event, EventSink, Timestamp};
 pub use approval::{Action, Outcome, PendingRequest, approval_message};
 pub use authority::Authority;
 pub use error::CaError;
+pub use hardware::Hardware;
 pub(crate) use init::of_dev_leaf;
 pub use init::{Control, Plan};
 pub use issue::{Issued, Order};

@@ -56,6 +56,17 @@ pub enum CaError {
     /// The certificate would break its profile, or the key refused.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// A certificate request cannot be read, or does not prove possession of its key.
+    #[error(transparent)]
+    Csr(#[from] gridlatch_trust::csr::CsrError),
+    /// A certificate request asks for what its profile does not give.
+    #[error("the certificate request is refused: {reason}")]
+    Request {
+        /// The row of the catalogue.
+        code: Code,
+        /// What it asks for.
+        reason: &'static str,
+    },
     /// This certificate request was used before.
     #[error("this certificate request was used before")]
     Replayed,
@@ -141,12 +152,15 @@ impl CaError {
             Self::ApprovalNeeded { .. } => ca::APPROVAL_NEEDED,
             Self::ApprovalRefused(_) => ca::APPROVAL_REFUSED,
             Self::Build(error) => error.code(),
+            Self::Csr(error) => error.code(),
+            Self::Request { code, .. } => *code,
             Self::Replayed => ca::REPLAYED,
             Self::UnknownCertificate { .. } => ca::UNKNOWN_CERTIFICATE,
             Self::AlreadyRevoked { .. } => ca::ALREADY_REVOKED,
             Self::KeyScheme(_) => ca::KEY_SCHEME,
             Self::Key { source, .. } if is_full(source) => ca::DISK_FULL,
-            Self::Key { .. } | Self::Entropy => pki::KEY_UNAVAILABLE,
+            Self::Key { source, .. } => source.code(),
+            Self::Entropy => pki::KEY_UNAVAILABLE,
             Self::Damaged { .. } => pki::STORE_DAMAGED,
             Self::Store(error) if is_full(error) => ca::DISK_FULL,
             Self::File { source, .. } if is_full(source) => ca::DISK_FULL,

@@ -278,7 +278,7 @@ async fn a_key_that_is_away_is_an_error_only_when_it_is_needed() {
         .renew_authority("iso2/cpo-sub1", &operator())
         .await
         .unwrap_err();
-    assert_eq!(error.code().as_str(), "pki.key_unavailable", "{error}");
+    assert_eq!(error.code().as_str(), "key.file", "{error}");
     // Another key in its place is not taken.
     std::fs::copy(bench.dir.path().join("iso2/mo-root.key.pem"), &root).unwrap();
     let error = ca
@@ -291,4 +291,71 @@ async fn a_key_that_is_away_is_an_error_only_when_it_is_needed() {
     for uri in ["file:../outside.pem", "file:", "no-scheme"] {
         assert!(bench.ca.keys().open(uri).is_err(), "{uri}");
     }
+}
+
+#[tokio::test]
+async fn a_request_is_enrolled_once_and_only_with_proof_and_for_what_its_profile_gives() {
+    use gridlatch_trust::csr;
+    let bench = Bench::small().await;
+    let csms = Requester {
+        role: Role::Csms,
+        id: "platform".into(),
+    };
+    let key = FileKey::generate(World::Iso2.algorithm()).unwrap();
+    let request = |common_name: &str, dc: Option<&str>, signer: &FileKey| {
+        let subject = Subject {
+            common_name: common_name.into(),
+            organization: None,
+            country: None,
+        };
+        let sign = |message: &[u8]| signer.sign(message).map_err(Into::into);
+        csr::build(&subject, dc, key.public_key_der(), World::Iso2.algorithm(), &sign).unwrap()
+    };
+    let profile = World::Iso2.profile(Kind::SeccLeaf);
+    let enroll = async |der: &[u8]| {
+        bench
+            .ca
+            .enroll(der, "iso2/cpo-sub2", profile, csms.clone())
+            .await
+            .map_err(|error| error.code().as_str())
+    };
+    let good = request("DE*GDL*E1", Some("CPO"), &key);
+    let issued = enroll(&good).await.unwrap();
+    let summary = certificate::summary(&issued.der).unwrap();
+    assert_eq!(summary.domain_component.as_deref(), Some("CPO"));
+    assert_eq!(
+        certificate::public_key_der(&issued.der).unwrap(),
+        key.public_key_der()
+    );
+    assert_eq!(enroll(&good).await, Err("ca.request_replayed"));
+
+    let other = FileKey::generate(World::Iso2.algorithm()).unwrap();
+    assert_eq!(
+        enroll(&request("DE*GDL*E1", None, &other)).await,
+        Err("pki.csr_possession")
+    );
+    assert_eq!(
+        enroll(&request("DE*GDL*E1", Some("MO"), &key)).await,
+        Err("pki.csr_name")
+    );
+    assert_eq!(
+        enroll(&request("not/an/evse", None, &key)).await,
+        Err("pki.lint_refused")
+    );
+    let mut bent = request("DE*GDL*E2", None, &key);
+    let middle = bent.len() / 2;
+    bent[middle] ^= 1;
+    assert!(enroll(&bent).await.is_err());
+    assert!(enroll(&good[..good.len() - 1]).await.is_err());
+    assert!(enroll(&vec![0x30; 20_000]).await.is_err());
+    let query = CertificateQuery {
+        authority: Some("iso2/cpo-sub2".into()),
+        limit: 10,
+        ..CertificateQuery::default()
+    };
+    assert_eq!(
+        bench.ca.list(&query).await.unwrap().len(),
+        2,
+        "the one that was served, and the OCSP signer"
+    );
 }

@@ -1,0 +1,78 @@
+//! Certificates for those who come with a request of their own (PKCS#10).
+
+use gridlatch_keys::OpensslVerifier;
+use gridlatch_trust::Profile;
+use gridlatch_trust::build::Subject;
+use gridlatch_trust::csr::{self, Csr};
+use gridlatch_vocab::catalogue::pki;
+
+use super::{Ca, CaError, Issued, Order, Requester};
+
+impl Ca {
+    /// Issues what a certificate request (DER) asks for: its proof of possession is checked, then policy,
+    /// profile and names as for [`Ca::issue`]. The same octets are served once.
+    ///
+    /// # Errors
+    /// The request is malformed, too large, not signed by its own key or asks for something else than the
+    /// profile gives; [`CaError::Replayed`]; or as [`Ca::issue`].
+    pub async fn enroll(
+        &self,
+        request: &[u8],
+        authority: &str,
+        profile: Profile,
+        requester: Requester,
+    ) -> Result<Issued, CaError> {
+        let label = requester.label();
+        match read(request, authority, profile, requester) {
+            Ok(order) => self.issue_for_request(order, request).await,
+            Err(error) => {
+                self.emit(error.code(), error.to_string(), |event| {
+                    event
+                        .with("authority", authority)
+                        .with("kind", profile.kind.slug())
+                        .with("requester", label)
+                });
+                Err(error)
+            }
+        }
+    }
+}
+
+fn read(request: &[u8], authority: &str, profile: Profile, requester: Requester) -> Result<Order, CaError> {
+    let Csr {
+        subject,
+        spki,
+        alt_names,
+        wants_ca,
+        ..
+    } = csr::parse(request, &OpensslVerifier)?;
+    let refused = |reason| CaError::Request {
+        code: pki::CSR_NAME,
+        reason,
+    };
+    if wants_ca {
+        return Err(refused("it asks to become a CA"));
+    }
+    // What the profile fixes is added whatever the request says; asking for another is a mistake that
+    // would only be found in the field.
+    let fixed = profile.row().domain_component;
+    if subject.domain_component.is_some() && subject.domain_component.as_deref() != fixed {
+        return Err(refused("it asks for the domain component of another kind"));
+    }
+    Ok(Order {
+        authority: authority.to_owned(),
+        profile,
+        subject: Subject {
+            common_name: subject
+                .common_name
+                .ok_or_else(|| refused("it has no common name that can be read"))?,
+            organization: subject.organization,
+            country: None,
+        },
+        spki,
+        alt_names,
+        not_before: None,
+        not_after: None,
+        requester,
+    })
+}
