@@ -28,6 +28,9 @@ pub(crate) struct Cli {
 enum Command {
     /// Start everything on this machine
     Up(up::UpArgs),
+    /// One station of `up`, in its own process
+    #[command(hide = true)]
+    Station(crate::up::station_process::StationArgs),
     /// Plug a simulated car into a station
     Ev(ev::EvCommand),
     /// Print the V2G messages of a capture
@@ -51,6 +54,7 @@ pub(crate) enum Format {
 pub(crate) fn run(cli: Cli) -> u8 {
     match cli.command {
         Command::Up(args) => up::run(args),
+        Command::Station(args) => crate::up::station_process::run(args),
         Command::Ev(command) => ev::run(command),
         Command::Decode(args) => decode::run(args),
         Command::Explain(args) => explain::run(args),

@@ -1,8 +1,9 @@
-//! Everything on one machine: PKI, platform, console and two simulated stations in one process, joined
-//! by real sockets, TLS and certificates, exactly as they would be apart.
+//! Everything on one machine: PKI, platform and console in one process, two simulated stations in one each,
+//! joined by real sockets, TLS and certificates, exactly as they would be apart.
 
 mod banner;
 mod commands;
+pub(crate) mod station_process;
 mod stations;
 mod web;
 
@@ -69,7 +70,7 @@ async fn serve(config: UpConfig) -> Result<()> {
             data.root().display()
         );
     };
-    log_to_stderr(config.verbose);
+    log_to_stderr(config.verbose, true);
     let log = data.path("security.jsonl");
     let log = SecurityLog::open(&log).with_context(|| format!("cannot open {}", log.display()))?;
     let hub = Hub::new(HubConfig::default(), Some(log));
@@ -82,7 +83,7 @@ async fn serve(config: UpConfig) -> Result<()> {
     let stations = stations::start(&config, &data, &pki, &platform, &hub).await?;
     let web = web::start(&config, &data, &platform, &hub, &shutdown).await?;
 
-    let run = RunFile {
+    let mut run = RunFile {
         pid: std::process::id(),
         console: format!("http://{}/", web.address),
         rest: format!("http://{}/api/v1", web.address),
@@ -99,7 +100,11 @@ async fn serve(config: UpConfig) -> Result<()> {
     ));
     banner::print(&run, &web.token, data.root());
 
-    wait_for_stop(&config, &data).await;
+    let rewrite = keep_run_file(&mut run, &stations, &data);
+    tokio::select! {
+        () = wait_for_stop(&config, &data) => {}
+        () = rewrite => {}
+    }
     hub.emit(Event::new(
         now(),
         catalogue::host::STOPPING,
@@ -119,6 +124,21 @@ async fn serve(config: UpConfig) -> Result<()> {
         _ = tokio::signal::ctrl_c() => say::talk("stopped at once"),
     }
     Ok(())
+}
+
+/// Writes the run file again whenever a station was started again at other addresses.
+async fn keep_run_file(run: &mut RunFile, stations: &stations::Stations, data: &DataDir) {
+    let mut changes = stations.changes();
+    while changes.changed().await.is_ok() {
+        run.stations = changes.borrow_and_update().clone();
+        let written = serde_json::to_vec_pretty(run)
+            .map_err(anyhow::Error::from)
+            .and_then(|text| Ok(data.write_private(run_file::NAME, &text)?));
+        if let Err(error) = written {
+            tracing::error!(%error, "the run file cannot be written");
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Waits for Ctrl-C or SIGTERM, running the demonstration meanwhile when one was asked for.
@@ -201,8 +221,9 @@ async fn register_demo(platform: &PlatformHandle) -> Result<()> {
     Ok(())
 }
 
-/// Warnings and worse go to stderr; everything with `--verbose`.
-fn log_to_stderr(verbose: bool) {
+/// Warnings and worse go to stderr; everything with `--verbose`. A process that reports its `events` to
+/// another one leaves them to that one.
+fn log_to_stderr(verbose: bool, events: bool) {
     use tracing_subscriber::filter::{LevelFilter, Targets};
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
@@ -213,6 +234,7 @@ fn log_to_stderr(verbose: bool) {
     };
     let filter = Targets::new()
         .with_target("gridlatch", level)
+        .with_target("gridlatch::event", if events { level } else { LevelFilter::OFF })
         .with_default(LevelFilter::WARN);
     let _ = tracing_subscriber::registry()
         .with(

@@ -97,3 +97,55 @@ fn what_is_above_the_bound_is_refused_unread() {
     let refused = decode_frame(Some(Agreed::Iso2), 0x8001, &oversized).unwrap_err();
     assert_eq!(refused.code, wire::V2GTP_TOO_LARGE);
 }
+
+/// Set for the process that decodes the bomb without any payload limit.
+const UNLIMITED: &str = "GRIDLATCH_PLAY_UNLIMITED_BOMB";
+
+/// The memory limit of a station's process (`docs/adr/0003`).
+const MEMORY: u64 = 256 * 1024 * 1024;
+
+#[test]
+fn a_bomb_that_got_past_the_payload_limits_would_end_the_process_and_not_the_machine() {
+    if let Some(path) = std::env::var_os(UNLIMITED) {
+        let bytes = std::fs::read(path).unwrap();
+        let decoded = iso2::Document::from_bytes(&bytes);
+        println!("decoded {}, {} KiB", decoded.is_ok(), memory("VmHWM:"));
+        return;
+    }
+    let bytes = bomb(36_000, 19_000);
+    let path = std::env::temp_dir().join(format!("gridlatch-large-bomb-{}", std::process::id()));
+    std::fs::write(&path, &bytes).unwrap();
+    let play = |program: &str, arguments: &[String]| {
+        std::process::Command::new(program)
+            .args(arguments)
+            .arg(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "a_bomb_that_got_past_the_payload_limits_would_end_the_process_and_not_the_machine",
+                "--nocapture",
+            ])
+            .env(UNLIMITED, &path)
+            .output()
+            .unwrap()
+    };
+    let free = play("env", &[]);
+    let limited = play("prlimit", &[format!("--data={MEMORY}"), "--core=0".to_owned()]);
+    std::fs::remove_file(&path).unwrap();
+    let said = String::from_utf8_lossy(&free.stdout).into_owned();
+    println!("{} bytes without a limit: {said}", bytes.len());
+    let taken: u64 = said
+        .split("decoded true, ")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next())
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(
+        taken > MEMORY / 1024,
+        "{taken} KiB: the bomb is no bomb any more, and the limit not needed"
+    );
+    assert!(!limited.status.success(), "the limit did not hold");
+    let said = String::from_utf8_lossy(&limited.stderr).into_owned();
+    println!("with the limit: {} {said}", limited.status);
+    assert!(said.contains("memory allocation of"), "{said}");
+}

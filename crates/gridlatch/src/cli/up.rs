@@ -1,4 +1,4 @@
-//! `gridlatch up`: everything on one machine, in one process.
+//! `gridlatch up`: everything on one machine, from one command.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,93 +1,61 @@
-//! The simulated stations of `up`: their configuration, their certificates, their link to the platform.
+//! The simulated stations of `up`, each in a process of its own: started, listened to, started again when
+//! they die, stopped in order.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::io;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use gridlatch_host::{DataDir, Hub, Shutdown, TaskTracker};
+use anyhow::{Context as _, Result, bail};
+use gridlatch_host::{DataDir, Hub, Shutdown, TaskTracker, now};
 use gridlatch_keys::Signer as _;
 use gridlatch_pki::dev::DevPki;
 use gridlatch_platform::PlatformHandle;
-use gridlatch_session::secc::Kind;
-use gridlatch_station::backend::ToPlatform;
-use gridlatch_station::csms::{self, CsmsConfig};
-use gridlatch_station::{
-    CableMode, EimPolicy, EvseConfig, SdpMode, Station, StationConfig, StationHandle, TlsSetup,
-};
-use gridlatch_store::Store;
-use gridlatch_vocab::{EvseId, MilliWattHours, Personal, StationId};
-use tokio::sync::mpsc;
+use gridlatch_vocab::{Event, EventSink as _, StationId, catalogue};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::watch;
 
-use super::{DEMO_TOKEN, DEMO_TOKEN_KIND, UpConfig};
-use crate::run_file::{RunEvse, RunStation, Supply};
+use super::UpConfig;
+use super::station_process::READY;
+use crate::run_file::RunStation;
 
-/// How often a running transaction is reported to the platform.
-const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest event a station's process may report, in bytes.
+const LONGEST_EVENT: u64 = 64 * 1024;
 
-/// How long the last words of sessions may take to reach the platform.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long a station may take to be up when `up` starts.
+const START: Duration = Duration::from_secs(30);
 
-/// A laptop that compiles beside us is no real-time system, and behind these contactors is no power.
-const PERMIT_LIFE: Duration = Duration::from_millis(500);
+/// How long a station may take to end its sessions and deliver its last words.
+const STOP: Duration = Duration::from_secs(7);
 
-/// Messages under way between a station's charging side and its platform link.
-const QUEUE: usize = 64;
+/// Pause before a station that died is started again; doubled each time up to the longest.
+const PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// The running stations.
+/// The stations' processes.
 #[derive(Debug)]
 pub(crate) struct Stations {
-    running: Vec<(StationId, StationHandle)>,
-    links: TaskTracker,
-    stop: Stop,
-}
-
-/// Stations stop in two steps: sessions first, then the links that carry their last words.
-#[derive(Debug, Default)]
-struct Stop {
-    sessions: Shutdown,
-    links: Shutdown,
+    keepers: TaskTracker,
+    stop: Shutdown,
+    up: watch::Receiver<Vec<RunStation>>,
 }
 
 impl Stations {
-    /// What other commands need to know of them.
+    /// Where each station can be reached.
     pub(crate) fn describe(&self) -> Vec<RunStation> {
-        self.running
-            .iter()
-            .map(|(id, handle)| RunStation {
-                id: id.clone(),
-                evses: handle
-                    .evses
-                    .iter()
-                    .filter_map(|evse| {
-                        Some(RunEvse {
-                            evse: evse.evse,
-                            kind: if matches!(evse.kind, Kind::Ac) {
-                                Supply::Ac
-                            } else {
-                                Supply::Dc
-                            },
-                            sdp: evse.sdp,
-                            cable: evse.cable_path.clone()?,
-                        })
-                    })
-                    .collect(),
-            })
-            .collect()
+        self.up.borrow().clone()
     }
 
-    /// Ends sessions in order, lets the platform hear of it, and stops. What the platform did not hear in
-    /// time stays in the stations' stores for the next start.
+    /// Changes whenever a station was started again: it may be elsewhere now.
+    pub(crate) fn changes(&self) -> watch::Receiver<Vec<RunStation>> {
+        self.up.clone()
+    }
+
+    /// Ends sessions in order, lets the platform hear of it, and stops.
     pub(crate) async fn stop(self) {
-        self.stop.sessions.cancel();
-        for (_, handle) in self.running {
-            handle.stopped().await;
-        }
-        // The links end by themselves once everything is delivered.
-        let delivered = tokio::time::timeout(LAST_WORDS, self.links.wait()).await.is_ok();
-        if !delivered {
-            self.stop.links.cancel();
-            self.links.wait().await;
-        }
+        self.stop.cancel();
+        self.keepers.wait().await;
     }
 }
 
@@ -99,126 +67,212 @@ pub(crate) async fn start(
     platform: &PlatformHandle,
     hub: &Hub,
 ) -> Result<Stations> {
-    let links = TaskTracker::new();
-    let stop = Stop::default();
-    let mut running = Vec::new();
-    for id in super::station_ids()? {
-        platform.state.register_station(&id).await?;
+    let keepers = TaskTracker::new();
+    let stop = Shutdown::new();
+    let (up, mut changes) = watch::channel(Vec::new());
+    let up = Arc::new(Mutex::new(up));
+    let ids = super::station_ids()?;
+    for id in &ids {
+        platform.state.register_station(id).await?;
         // In the field an operator copies the key from the meter's label.
-        let meter = pki.meter_key(&id)?;
+        let meter = pki.meter_key(id)?;
         platform
             .state
-            .register_meter_key(&id, meter.public_key_der())
+            .register_meter_key(id, meter.public_key_der())
             .await?;
-        let handle = start_one(config, data, pki, platform, hub, &stop, &links, &id)
-            .await
-            .with_context(|| format!("station {id} does not start"))?;
-        running.push((id, handle));
+        // Issued here, one after the other: the processes only read them.
+        pki.station_credentials(id)?;
+        pki.station_client(id)?;
+        data.dir(&format!("stations/{id}"))?;
+        let keeper = Keeper {
+            id: id.clone(),
+            data: data.clone(),
+            arguments: arguments(config, data, platform, id),
+            hub: hub.clone(),
+            stop: stop.clone(),
+            up: Arc::clone(&up),
+        };
+        keepers.spawn(keeper.keep());
     }
-    links.close();
-    Ok(Stations { running, links, stop })
+    keepers.close();
+    let all = changes.wait_for(|up| up.len() == ids.len());
+    match tokio::time::timeout(START, all).await {
+        Ok(Ok(_)) => {}
+        _ => bail!("a station does not start; what it said is above"),
+    }
+    Ok(Stations {
+        keepers,
+        stop,
+        up: changes,
+    })
 }
 
-#[allow(clippy::too_many_arguments, reason = "each is one thing a station stands on")]
-async fn start_one(
+fn arguments(
     config: &UpConfig,
     data: &DataDir,
-    pki: &DevPki,
     platform: &PlatformHandle,
-    hub: &Hub,
-    stop: &Stop,
-    links: &TaskTracker,
     id: &StationId,
-) -> Result<StationHandle> {
-    let folder = data.dir(&format!("stations/{id}"))?;
-    let store = super::open_store(data, &format!("stations/{id}/station.db")).await?;
-    let cable = CableMode::Socket(folder.join("evse-1.cable"));
-    let mut evse = if id.as_str().contains("-AC-") {
-        EvseConfig::ac(EvseId(1), "DE*GDL*E000001*1", cable)
-    } else {
-        EvseConfig::dc(EvseId(1), "DE*GDL*E000002*1", cable)
-    };
-    evse.registers = registers(&store).await?;
-    let station = StationConfig {
-        station: id.clone(),
-        evses: vec![evse],
-        tls: Some(TlsSetup {
-            credentials: pki.station_credentials(id)?,
-            vehicle_roots: pki.oem_roots(),
-            contract_roots: pki.mo_roots(),
-            allow_legacy_cbc: true,
-            key_log: config.key_log.clone(),
-        }),
-        allow_plaintext_eim: config.allow_plaintext,
-        sdp: SdpMode::Loopback,
-        eim: EimPolicy::Assume {
-            token: Personal::new(DEMO_TOKEN.to_owned()),
-            kind: DEMO_TOKEN_KIND.to_owned(),
-        },
-        sample_interval: SAMPLE_INTERVAL,
-        permit_life: PERMIT_LIFE,
-    };
-    let (to_platform, from_station) = mpsc::channel(QUEUE);
-    let (to_link, link) = mpsc::channel(QUEUE);
-    let (to_station, from_platform) = mpsc::channel(QUEUE);
-    links.spawn(remember_registers(store.clone(), from_station, to_link));
-    let mut csms = CsmsConfig::new(format!("wss://{}/ocpp", platform.ocpp_addr), id.clone(), store);
-    csms.identity = Some(pki.station_client(id)?);
-    csms.platform_roots = pki.csms_roots();
-    csms.meter_key = Some(pki.meter_key(id)?);
-    csms.model = "Simulated station".to_owned();
-    csms.longest_pause = Duration::from_secs(10);
-    csms.sample_interval = SAMPLE_INTERVAL;
-    // The link has a stop of its own: a session's last words leave after the charging side has ended.
-    let link = csms::run(csms, link, to_station, hub.clone(), stop.links.clone());
-    links.spawn(async move {
-        if let Err(error) = link.await {
-            tracing::error!(%error, "the link of a station to its platform cannot run");
-        }
-    });
-    Ok(Station::start(
-        station,
-        Arc::new(hub.clone()),
-        to_platform,
-        from_platform,
-        stop.sessions.clone(),
-    )?)
+) -> Vec<std::ffi::OsString> {
+    let mut arguments: Vec<std::ffi::OsString> = vec![
+        "station".into(),
+        "--data".into(),
+        data.root().into(),
+        "--id".into(),
+        id.to_string().into(),
+        "--ocpp".into(),
+        platform.ocpp_addr.to_string().into(),
+    ];
+    if config.allow_plaintext {
+        arguments.push("--allow-plaintext".into());
+    }
+    if let Some(file) = &config.key_log {
+        arguments.extend(["--key-log".into(), file.into()]);
+    }
+    arguments
 }
 
-const IMPORTED: &str = "meter.1.imported";
-const EXPORTED: &str = "meter.1.exported";
-
-/// A meter's registers survive a restart: where they stood when last reported.
-async fn registers(store: &Store) -> Result<(MilliWattHours, MilliWattHours)> {
-    let read = async |name| -> Result<MilliWattHours> {
-        let text = store.setting_find(name).await?;
-        Ok(MilliWattHours(
-            text.and_then(|text| text.parse().ok()).unwrap_or(0),
-        ))
-    };
-    Ok((read(IMPORTED).await?, read(EXPORTED).await?))
+/// How a process ended.
+enum Ended {
+    /// As asked.
+    Stopped,
+    /// By itself; what the system says.
+    Died(String),
 }
 
-/// Passes messages on and notes the registers on the way, before anybody can rely on them: a meter
-/// that restarted below what it has reported would look like one that was tampered with.
-async fn remember_registers(
-    store: Store,
-    mut from: mpsc::Receiver<ToPlatform>,
-    to: mpsc::Sender<ToPlatform>,
-) {
-    while let Some(message) = from.recv().await {
-        if let ToPlatform::Transaction { meter, .. } = &message {
-            let (imported, exported) = (meter.imported.0.to_string(), meter.exported.0.to_string());
-            let (imported, exported) = tokio::join!(
-                store.setting_put(IMPORTED, &imported),
-                store.setting_put(EXPORTED, &exported)
+/// Keeps one station running.
+struct Keeper {
+    id: StationId,
+    data: DataDir,
+    arguments: Vec<std::ffi::OsString>,
+    hub: Hub,
+    stop: Shutdown,
+    up: Arc<Mutex<watch::Sender<Vec<RunStation>>>>,
+}
+
+impl Keeper {
+    async fn keep(self) {
+        let mut pause = PAUSE;
+        loop {
+            let began = Instant::now();
+            let how = match self.run_once().await {
+                Ok(Ended::Stopped) => return,
+                Ok(Ended::Died(how)) => how,
+                Err(error) => format!("{error:#}"),
+            };
+            self.hub.emit(
+                Event::new(
+                    now(),
+                    catalogue::host::STATION_PROCESS_ENDED,
+                    "host",
+                    format!(
+                        "the process of station {} ended by itself ({how}); it is started again",
+                        self.id
+                    ),
+                )
+                .station(&self.id)
+                .with("how", how),
             );
-            if let Err(error) = imported.and(exported) {
-                tracing::error!(%error, "the meter's registers could not be noted");
+            if began.elapsed() > 3 * LONGEST_PAUSE {
+                pause = PAUSE;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.cancelled() => return,
+            }
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn run_once(&self) -> Result<Ended> {
+        // This very program, even when its file has been replaced meanwhile.
+        let mut child = Command::new("/proc/self/exe")
+            .arg0("gridlatch")
+            .args(&self.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot start the process")?;
+        let mut stdin = child.stdin.take().context("no standard input")?;
+        let events = BufReader::new(child.stdout.take().context("no standard output")?);
+        let listen = self.listen(events);
+        tokio::pin!(listen);
+        tokio::select! {
+            heard = &mut listen => return self.died(&mut child, heard).await,
+            () = self.stop.cancelled() => {}
+        }
+        // A write that fails means the process has ended already.
+        let _ = stdin.write_all(b"stop\n").await;
+        let orderly = async {
+            let _ = listen.await;
+            child.wait().await
+        };
+        // Dropping the child ends it where it stands: its store has all it acknowledged.
+        let _ = tokio::time::timeout(STOP, orderly).await;
+        Ok(Ended::Stopped)
+    }
+
+    async fn died(&self, child: &mut Child, heard: io::Result<()>) -> Result<Ended> {
+        if let Err(error) = heard {
+            self.hub.emit(
+                Event::new(
+                    now(),
+                    catalogue::host::STATION_PROCESS_REFUSED,
+                    "host",
+                    format!(
+                        "what the process of station {} said is no event: {error}",
+                        self.id
+                    ),
+                )
+                .station(&self.id),
+            );
+            let _ = child.start_kill();
+        }
+        let status = child.wait().await.context("cannot learn how it ended")?;
+        Ok(Ended::Died(status.to_string()))
+    }
+
+    /// Passes on what the process reports until it says no more.
+    async fn listen(&self, mut events: BufReader<ChildStdout>) -> io::Result<()> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let read = (&mut events)
+                .take(LONGEST_EVENT)
+                .read_until(b'\n', &mut line)
+                .await?;
+            if read == 0 {
+                return Ok(());
+            }
+            if line.last() != Some(&b'\n') {
+                // Killed in the middle of a line, or a line without end.
+                return if u64::try_from(read).is_ok_and(|read| read >= LONGEST_EVENT) {
+                    Err(io::Error::new(io::ErrorKind::InvalidData, "it is too long"))
+                } else {
+                    Ok(())
+                };
+            }
+            let mut event: Event = serde_json::from_slice(&line)?;
+            // A station's process speaks for itself only, and does not choose how urgent it is.
+            event.station = Some(self.id.clone());
+            event.severity = event.code.severity();
+            let up = event.code == catalogue::host::STATION_PROCESS_UP;
+            self.hub.emit(event);
+            if up {
+                self.publish()?;
             }
         }
-        if to.send(message).await.is_err() {
-            return;
-        }
+    }
+
+    fn publish(&self) -> io::Result<()> {
+        let text = std::fs::read(self.data.path(&format!("stations/{}/{READY}", self.id)))?;
+        let station: RunStation = serde_json::from_slice(&text)?;
+        let up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
+        up.send_modify(|up| {
+            up.retain(|known| known.id != self.id);
+            up.push(station);
+            up.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+        });
+        Ok(())
     }
 }

@@ -78,7 +78,8 @@ impl DataDir {
             .mode(0o700)
             .create(&root)
             .map_err(wrap)?;
-        let probe = root.join(".write-probe");
+        // Several processes of one `up` open the same folder.
+        let probe = root.join(format!(".write-probe-{}", std::process::id()));
         fs::write(&probe, b"")
             .and_then(|()| fs::remove_file(&probe))
             .map_err(wrap)?;

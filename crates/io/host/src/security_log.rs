@@ -29,6 +29,11 @@ impl SecurityLog {
             .append(true)
             .mode(0o600)
             .open(path)?;
+        Self::into_file(file)
+    }
+
+    /// Writes to a file, or a pipe to another process, that is open already.
+    pub fn into_file(file: File) -> io::Result<Self> {
         let (queue, events) = sync_channel::<Event>(QUEUE);
         let writer = std::thread::Builder::new()
             .name("security-log".to_owned())

@@ -107,7 +107,12 @@ pub struct EvseConfig {
     pub control_modes: Vec<ControlMode>,
     /// Where the meter's registers stand: import, export.
     pub registers: (MilliWattHours, MilliWattHours),
+    /// How long a remote start waits for a vehicle (OCPP's `EVConnectionTimeOut`).
+    pub remote_start_life: Duration,
 }
+
+/// How long a remote start waits for a vehicle when nobody says otherwise.
+pub(crate) const REMOTE_START_LIFE: Duration = Duration::from_secs(120);
 
 impl EvseConfig {
     /// A three-phase AC outlet of 22 kW.
@@ -167,6 +172,7 @@ impl EvseConfig {
             receipts: false,
             control_modes: vec![ControlMode::Dynamic, ControlMode::Scheduled],
             registers: (MilliWattHours(0), MilliWattHours(0)),
+            remote_start_life: REMOTE_START_LIFE,
         }
     }
 }

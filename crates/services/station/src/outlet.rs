@@ -75,6 +75,8 @@ struct RemoteStart {
     id: i32,
     token: Personal<String>,
     kind: String,
+    /// When it is given up, on the outlet's clock.
+    until: Duration,
 }
 
 /// The outlet's task.
@@ -214,7 +216,11 @@ impl OutletTask {
         let renew = (self.wants_power || self.shared.power.lock().model.is_closed()).then(|| now + RENEW);
         let matcher = self.matcher.as_ref().and_then(Matcher::deadline);
         let sample = self.transaction.as_ref().map(Transaction::due);
-        [session, renew, matcher, sample].into_iter().flatten().min()
+        let remote = self.remote.as_ref().map(|remote| remote.until);
+        [session, renew, matcher, sample, remote]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn timer(&mut self) {
@@ -237,8 +243,24 @@ impl OutletTask {
         }
         self.contactor_moved();
         self.matching();
+        self.expire_remote_start(now);
         self.sample(now);
         self.tell_vehicle(now);
+    }
+
+    /// A start of the platform that no vehicle takes up is given up: whoever plugs in much later must not
+    /// charge on that token.
+    fn expire_remote_start(&mut self, now: Duration) {
+        if let Some(remote) = self.remote.take_if(|remote| remote.until <= now) {
+            self.shared.report.say(
+                codes::REMOTE_START_EXPIRED,
+                format!(
+                    "remote start {} found no vehicle within {} s and was given up",
+                    remote.id,
+                    self.config.remote_start_life.as_secs()
+                ),
+            );
+        }
     }
 
     /// Takes note of what the contactor did. A withdrawn permit also takes back the wish for power, so

@@ -10,7 +10,9 @@ use crate::backend::{
 };
 
 /// Messages that may wait for the platform link. Samples beyond half of it are dropped, since the
-/// registers in the next one say it all; beginnings and ends wait.
+/// registers in the next one say it all. Beginnings and ends of transactions are never dropped, since a
+/// bill hangs on each: they are bounded because beyond this no question for an authorisation is passed
+/// on, so no transaction begins; what comes on top is one end for each one that runs.
 pub(crate) const QUEUE: usize = 1024;
 
 /// To the platform, without waiting.
@@ -38,15 +40,16 @@ impl Outbox {
     }
 
     pub(crate) fn send(&self, message: ToPlatform) {
-        let sample = matches!(
-            message,
+        let most = match &message {
             ToPlatform::Transaction {
                 update: TransactionUpdate::Sample { .. },
                 ..
-            }
-        );
+            } => QUEUE / 2,
+            ToPlatform::Transaction { .. } => usize::MAX,
+            ToPlatform::Authorize { .. } | ToPlatform::Status { .. } => QUEUE,
+        };
         let waiting = self.waiting.load(std::sync::atomic::Ordering::Acquire);
-        if (sample && waiting >= QUEUE / 2) || waiting >= QUEUE {
+        if waiting >= most {
             return;
         }
         self.waiting.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
@@ -126,5 +129,83 @@ impl Transaction {
 
     pub(crate) fn end(self, reason: StopReason, meter: MeterReading) {
         self.send(TransactionUpdate::Ended { reason }, meter);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gridlatch_vocab::{Amps, ConnectorId, MilliWattHours, Timestamp, Volts, Watts};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::backend::{Authorization, ConnectorStatus};
+
+    fn transaction(update: TransactionUpdate) -> ToPlatform {
+        ToPlatform::Transaction {
+            evse: EvseId(1),
+            transaction: "t".parse().expect("an id"),
+            update,
+            meter: MeterReading {
+                at: Timestamp::from_unix_millis(0),
+                imported: MilliWattHours(0),
+                exported: MilliWattHours(0),
+                power: Watts(0.0),
+                voltage: Volts(0.0),
+                current: Amps(0.0),
+                soc: None,
+                setpoint: None,
+            },
+            durable: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_that_reads_nothing_loses_samples_and_status_but_no_end_of_a_transaction() {
+        let (to, mut link) = mpsc::channel(1);
+        let (outbox, forward) = Outbox::new(to);
+        for _ in 0..4 * QUEUE {
+            outbox.send(transaction(TransactionUpdate::Sample {
+                state: ChargingState::Charging,
+            }));
+        }
+        for _ in 0..2 * QUEUE {
+            outbox.send(ToPlatform::Status {
+                at: Timestamp::from_unix_millis(0),
+                evse: EvseId(1),
+                connector: ConnectorId(1),
+                status: ConnectorStatus::Available,
+            });
+        }
+        // A question that cannot be passed on is answered at once: unreachable, so nothing begins.
+        let (verdict, answer) = oneshot::channel::<Authorization>();
+        outbox.send(ToPlatform::Authorize {
+            evse: EvseId(1),
+            identification: Identification::Token {
+                token: gridlatch_vocab::Personal::new("T".to_owned()),
+                kind: "Central".to_owned(),
+            },
+            verdict,
+        });
+        assert!(answer.await.is_err(), "a dropped question is an answer");
+        for _ in 0..5 {
+            outbox.send(transaction(TransactionUpdate::Ended {
+                reason: StopReason::Other,
+            }));
+        }
+        drop(outbox);
+        let forwarding = tokio::spawn(forward);
+        let (mut all, mut ends) = (0, 0);
+        while let Some(message) = link.recv().await {
+            all += 1;
+            ends += usize::from(matches!(
+                message,
+                ToPlatform::Transaction {
+                    update: TransactionUpdate::Ended { .. },
+                    ..
+                }
+            ));
+        }
+        forwarding.await.expect("the forwarder ends");
+        assert_eq!((all, ends), (QUEUE + 5, 5));
     }
 }

@@ -3,6 +3,9 @@
 codes! {
     PLUGGED_IN = "cable.plugged_in", Info, Nobody, "A vehicle was plugged in.", causes: [], remedy: "Nothing.";
     UNPLUGGED = "cable.unplugged", Info, Nobody, "The vehicle was unplugged.", causes: [], remedy: "Nothing.";
+    REMOTE_START_EXPIRED = "cable.remote_start_expired", Notice, Nobody, "A start ordered by the platform found no vehicle in time and was given up.",
+        causes: ["nobody plugged in", "the vehicle plugged in and did not ask for an external identification", "the order named another EVSE"],
+        remedy: "Start again once the vehicle is plugged in; the waiting time is the station's EVConnectionTimeOut.";
     SLAC_MATCHED = "slac.matched", Info, Nobody, "SLAC matching found the station at the other end of this cable.", causes: [], remedy: "Nothing.";
     SLAC_MATCH_TIMEOUT = "slac.match_timeout", Warning, Vehicle, "SLAC matching did not finish in time.",
         causes: ["the vehicle stopped answering", "strong disturbance on the power line", "a vehicle without high-level communication"],

@@ -8,6 +8,7 @@ mod console_browser;
 mod josev_car;
 mod josev_station;
 mod ocpp_python;
+mod random_kills;
 mod running_up;
 mod up_and_charge;
 mod up_and_down;

@@ -8,10 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use gridlatch_testkit::{binary, temp};
 use rust_decimal::Decimal;
-use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::running_up::{SOON, Up, decimal, list, session_path, wait};
+use crate::running_up::{SOON, Up, decimal, list};
 
 /// A second `up` that must not run: its exit code and what it said.
 fn up_fails(data: &Path, more: &[&str]) -> Result<(Option<i32>, String)> {
@@ -122,85 +121,4 @@ fn stop_and_start() -> Result<()> {
     );
     ensure!(list(&up.get("/cdrs")?).len() == 3, "one bill a session");
     up.stop().map(drop)
-}
-
-#[test]
-fn kill_nine_loses_no_acknowledged_energy() {
-    kill_nine().unwrap();
-}
-
-fn kill_nine() -> Result<()> {
-    let data = temp::dir()?;
-    let mut killed: Vec<(Value, Decimal, Decimal)> = Vec::new();
-    // From the first moment of power to well between two samples.
-    for (round, wait_ms) in [0_u64, 230, 1_170, 2_640].into_iter().enumerate() {
-        let up = Up::start(data.path(), &[])?;
-        check_killed(&up, &killed)?;
-        let car = up.car("--energy dc-bpt --control dynamic --for 120")?;
-        let session = up.flowing("GL-DC-1")?;
-        if round == 2 {
-            up.setpoint("GL-DC-1", Some(-30_000))?;
-        }
-        thread::sleep(Duration::from_millis(wait_ms));
-        // What anybody could have read from the platform up to the kill.
-        let known = up.get(&session_path(&session))?;
-        up.process.signal(Signal::KILL)?;
-        let ended = car.ended(SOON)?.expect(1)?;
-        let failure = &ended.session()?["failure"];
-        ensure!(failure["code"].is_string(), "{failure}");
-        killed.push((
-            session,
-            decimal(&known["latest"]["imported_wh"])?,
-            decimal(&known["latest"]["exported_wh"])?,
-        ));
-        drop(up);
-    }
-    let up = Up::start(data.path(), &[])?;
-    check_killed(&up, &killed)?;
-    // A last whole session starts where the registers were left, at least.
-    up.car("--energy dc --for 1")?.ended(SOON)?.expect(0)?;
-    let finished = up.get("/sessions/finished?limit=1")?;
-    let began = register(&up, &finished[0], "imported_wh", false)?;
-    let (_, imported, _) = killed.last().context("nothing was killed")?;
-    ensure!(began >= *imported, "the register fell from {imported} to {began}");
-    ensure!(
-        list(&up.get("/cdrs")?).len() == killed.len() + 1,
-        "one bill a session"
-    );
-    up.stop().map(drop)
-}
-
-/// Every killed session is closed with a reason and billed once, for at least what had been acknowledged.
-fn check_killed(up: &Up, killed: &[(Value, Decimal, Decimal)]) -> Result<()> {
-    for (session, imported, exported) in killed {
-        let billed = up.billed(session)?;
-        ensure!(billed["stop_reason"] == "PowerLoss", "{billed}");
-        ensure!(
-            billed["ended_at"].is_string() && billed["backwards"] == false,
-            "{billed}"
-        );
-        ensure!(
-            register(up, session, "imported_wh", true)? >= *imported,
-            "lost import: {billed}"
-        );
-        ensure!(
-            register(up, session, "exported_wh", true)? >= *exported,
-            "lost export: {billed}"
-        );
-        let energy = decimal(&billed["imported_wh"])?;
-        let counted =
-            register(up, session, "imported_wh", true)? - register(up, session, "imported_wh", false)?;
-        ensure!(energy == counted, "billed {energy} Wh, counted {counted} Wh");
-    }
-    // One after the other, the registers only rise.
-    let mut last = Decimal::ZERO;
-    for (session, _, _) in killed {
-        let first = register(up, session, "imported_wh", false)?;
-        ensure!(first >= last, "the register fell from {last} to {first}");
-        last = register(up, session, "imported_wh", true)?;
-    }
-    wait("one bill a session", SOON, || {
-        let bills = up.get("/cdrs?limit=500")?;
-        Ok((list(&bills).len() == killed.len()).then_some(()))
-    })
 }

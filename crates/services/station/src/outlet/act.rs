@@ -104,6 +104,10 @@ impl OutletTask {
             identification: identification.clone(),
             verdict: answer,
         });
+        // Taken up: it neither expires any more nor serves a second vehicle.
+        if remote_start_id.is_some() {
+            self.remote = None;
+        }
         session.asked = Some(Asked {
             verdict,
             identification,
@@ -170,6 +174,11 @@ impl OutletTask {
                     id: remote_start_id,
                     token,
                     kind,
+                    until: self
+                        .shared
+                        .power
+                        .now()
+                        .saturating_add(self.config.remote_start_life),
                 });
                 let _ = accepted.send(Ok(running));
                 let waits = self.session.as_ref().is_some_and(|session| {

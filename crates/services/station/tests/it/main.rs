@@ -1,6 +1,7 @@
 //! A station as vehicles, strangers on the wire and its platform meet it, over real sockets.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod agreement;
 mod bench;
 mod connections;
 mod contracts;

@@ -259,3 +259,26 @@ async fn a_reset_waits_for_idle_or_ends_what_runs() {
     bench.serves(2, "a reset").await;
     bench.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remote_start_that_no_vehicle_takes_up_expires() {
+    let bench = bench_with(1, false, |config| {
+        config.eim = EimPolicy::RemoteStart;
+        config.evses[0].remote_start_life = Duration::from_millis(300);
+    });
+    assert_eq!(start(&bench, 1).await, Ok(None));
+    bench.reports(1, cable_codes::REMOTE_START_EXPIRED, 0).await;
+    // Whoever comes later is not charged on that token.
+    let car = bench.car(1).millis(600_000);
+    let charging = car.start();
+    bench.reports(1, session::ESTABLISHED, 0).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(bench.told().is_empty(), "{:?}", bench.told());
+    // A new start is taken up, and by then used, so that it does not expire.
+    assert_eq!(start(&bench, 1).await, Ok(None));
+    assert!(eventually(|| bench.is_closed(1)).await, "{:#?}", bench.codes(1));
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(bench.count(1, cable_codes::REMOTE_START_EXPIRED), 1);
+    charging.abort();
+    bench.stop().await;
+}
