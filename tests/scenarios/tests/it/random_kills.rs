@@ -19,7 +19,7 @@ const SEED: &str = "GRIDLATCH_KILL_SEED";
 const KILLS: usize = 5;
 
 /// A car of these stories is done after about this long; the moments lie between 0 and this.
-const STORY: u64 = 4_500;
+const STORY: u64 = 5_500;
 
 /// SplitMix64: small, and the same everywhere.
 struct Random(u64);

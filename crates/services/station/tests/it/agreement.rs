@@ -310,7 +310,10 @@ async fn said_twice(bench: &Bench) {
         let (before, agreed) = (refused(), bench.count(1, session::PROTOCOL_AGREED));
         let (mut stream, heard) = say(bench, 1, port, &frame(&offer(&[iso2(1, 1)])), 12).await;
         assert_eq!(answer(&heard), Some((0, Some(1))));
-        stream.write_all(&frame(&offer(&[second.clone()]))).await.unwrap();
+        stream
+            .write_all(&frame(&offer(std::slice::from_ref(&second))))
+            .await
+            .unwrap();
         let _ = hear(&mut stream, 1).await;
         assert!(
             eventually(|| refused() > before).await,
