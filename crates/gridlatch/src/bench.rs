@@ -2,6 +2,7 @@
 
 mod josev;
 pub(crate) mod node;
+pub(crate) mod pnc;
 mod process;
 pub(crate) mod session;
 

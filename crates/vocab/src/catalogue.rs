@@ -212,6 +212,7 @@ pub mod pools;
 pub mod power;
 pub mod provisioning;
 pub mod revocation;
+pub mod rollover;
 pub mod session;
 pub mod tls;
 pub mod wire;
@@ -234,6 +235,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
         enrolment::ROWS,
         ca::ROWS,
         revocation::ROWS,
+        rollover::ROWS,
         host::ROWS,
         key::ROWS,
     ]

@@ -20,6 +20,7 @@ pub mod revocation;
 mod signature;
 mod signed;
 mod slug;
+pub mod trust_list;
 pub mod verdict;
 
 pub use algorithm::{Generation, KeyAlgorithm};

@@ -17,6 +17,8 @@ pub(crate) struct BenchCommand {
 enum What {
     /// Charging sessions: time to TLS and to the first charge-loop answer, loop rate, CPU, memory
     Session(SessionArgs),
+    /// Plug & Charge between two PKIs: which handshakes succeed, and who refuses the others and why
+    Pnc(bench::pnc::PncArgs),
     /// One side of a measured session; started by `bench session`
     #[command(hide = true)]
     Station(bench::node::StationArgs),
@@ -46,6 +48,7 @@ pub(crate) struct SessionArgs {
 /// Runs it; returns the exit code.
 pub(crate) fn run(command: BenchCommand) -> u8 {
     let outcome = match command.what {
+        What::Pnc(args) => return bench::pnc::run(&args),
         What::Session(args) => bench::session::run(&args),
         What::Station(args) => bench::node::station(&args),
         What::Car(args) => bench::node::car(&args),

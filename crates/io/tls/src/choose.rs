@@ -27,6 +27,9 @@ impl Facts {
     }
 }
 
+/// Why a credential was chosen whose root the client trusts.
+pub(crate) const NAMES_ITS_ROOT: &str = "the client names its root";
+
 /// The index of the chosen credential and why it was chosen.
 ///
 /// TLS 1.2 is ISO 15118-2, which knows only P-256. In TLS 1.3 a root the client names outweighs a
@@ -55,7 +58,7 @@ pub(crate) fn choose(credentials: &[Facts], tls13: bool, offer: &Offer) -> Optio
         .rev()
         .max_by_key(|(_, facts)| score(facts))?;
     let reason = match score(best) {
-        (true, ..) => "the client names its root",
+        (true, ..) => NAMES_ITS_ROOT,
         (false, ..) if !offer.authorities.is_empty() => "default: the client names only other roots",
         (false, true, _) => "the client supports its curve",
         (false, false, _) => "the client can verify its signature",

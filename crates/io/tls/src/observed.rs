@@ -35,6 +35,8 @@ pub(crate) struct Observed {
     pub(crate) chosen: Option<(String, &'static str)>,
     pub(crate) own_issuer: Option<String>,
     pub(crate) no_credential: bool,
+    /// Whether the chosen credential leads to a root the client named.
+    pub(crate) named_root: bool,
     pub(crate) verify: Option<VerifyFailure>,
 }
 

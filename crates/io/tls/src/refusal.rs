@@ -193,6 +193,7 @@ fn from_alert(alert: SslAlert, who: &str, observed: &Observed) -> Refusal {
     }
     if let Some(offer) = &observed.offer
         && code == tls::UNKNOWN_CA
+        && !observed.named_root
     {
         message.push_str(match offer.authorities.len() {
             0 => "; it did not say which roots it trusts",

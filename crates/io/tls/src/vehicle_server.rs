@@ -12,7 +12,7 @@ use openssl::ssl::{
 };
 use tokio::net::TcpStream;
 
-use crate::choose::{Facts, choose};
+use crate::choose::{Facts, NAMES_ITS_ROOT, choose};
 use crate::context::{self, GCM, KeyLog, LEGACY_CBC, StapleSlot, TLS13};
 use crate::handshake::{self, Role, internal};
 use crate::hello::{Extensions, Offer};
@@ -379,6 +379,7 @@ fn pick(ssl: &mut SslRef, alert: &mut SslAlert, choices: &Choices) -> Result<(),
     }
     watch.with(|observed| {
         observed.chosen = Some((label.clone(), reason));
+        observed.named_root = reason == NAMES_ITS_ROOT;
         observed.own_issuer = Some(issuer.clone());
     });
     Ok(())

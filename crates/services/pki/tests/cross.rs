@@ -271,3 +271,66 @@ fn link_certificates_join_an_old_and_a_new_root_both_ways() {
         assert!(matches!(refused, Err(BuildError::Input(_))));
     }
 }
+
+#[test]
+fn a_trust_list_brings_roots_and_nothing_but_roots() {
+    use gridlatch_trust::trust_list::TrustList;
+    let worlds: Vec<Tree> = WORLDS.into_iter().map(|world| tree(world, "A")).collect();
+    let signer = FileKey::generate(KeyAlgorithm::P521).unwrap();
+    let sign = |list: &TrustList| {
+        list.sign(signer.algorithm(), &|message| {
+            signer.sign(message).map_err(Into::into)
+        })
+        .unwrap()
+    };
+    let verify = |der: &[u8], installed, at: Timestamp| {
+        let pinned = (signer.algorithm(), signer.public_key_der());
+        TrustList::verify(der, pinned, installed, at, &OpensslVerifier).map_err(|error| error.code.as_str())
+    };
+    let whole = Timestamp::from_unix_millis(now().0.unix_timestamp() * 1000);
+    let list = TrustList {
+        number: 7,
+        issued_at: whole,
+        valid_until: Timestamp(whole.0 + time::Duration::DAY),
+        roots: worlds.iter().map(|tree| tree.root.der.clone()).collect(),
+    };
+    let der = sign(&list);
+    assert_eq!(verify(&der, None, now()), Ok(list.clone()));
+    assert_eq!(verify(&der, Some(6), now()), Ok(list.clone()));
+    let refused = Err("rollover.trust_list_refused");
+    assert_eq!(verify(&der, Some(7), now()), refused, "played again");
+    let later = Timestamp(now().0 + time::Duration::days(2));
+    assert_eq!(verify(&der, None, later), refused, "too old");
+    let stranger = FileKey::generate(KeyAlgorithm::P521).unwrap();
+    let forged = list
+        .sign(KeyAlgorithm::P521, &|message| {
+            stranger.sign(message).map_err(Into::into)
+        })
+        .unwrap();
+    assert_eq!(verify(&forged, None, now()), refused, "another signer");
+    let with = |root: &Ca| TrustList {
+        roots: vec![root.der.clone()],
+        ..list.clone()
+    };
+    assert_eq!(
+        verify(&sign(&with(&worlds[0].leaf)), None, now()),
+        Err("pki.basic_constraints"),
+        "a leaf"
+    );
+    assert_eq!(
+        verify(&sign(&with(&worlds[0].sub1)), None, now()),
+        Err("pki.bad_signature"),
+        "a sub-CA"
+    );
+    let empty = TrustList {
+        roots: Vec::new(),
+        ..list.clone()
+    };
+    assert_eq!(verify(&sign(&empty), None, now()), refused, "none at all");
+    for cut in 0..der.len() {
+        assert!(verify(&der[..cut], None, now()).is_err());
+        let mut bent = der.clone();
+        bent[cut] ^= 1;
+        assert!(verify(&bent, None, now()).is_err(), "octet {cut} is not covered");
+    }
+}

@@ -1,0 +1,40 @@
+//! Codes of the area "rollover": certificates, roots and trust stores that change while everything runs.
+
+codes! {
+    ROOT_MISSING = "rollover.root_missing", Notice, Pki, "A peer's root is not installed here, and it was asked for.",
+        causes: ["vehicle and station belong to different V2G roots"], remedy: "Nothing yet: the answer is a leaf under that root, or a trust list with it.";
+    ROOT_FOUND = "rollover.root_found", Info, Nobody, "The root pool knows a root that was asked for, and who operates it.", causes: [], remedy: "Nothing.";
+    TRUST_LIST_INSTALLED = "rollover.trust_list_installed", Notice, Nobody, "A signed list of roots was verified and installed.", causes: [], remedy: "Nothing.";
+    TRUST_LIST_REFUSED = "rollover.trust_list_refused", Error, Pki, "A list of roots was not installed.",
+        causes: ["it is not signed by the back end its holder was built for", "it is older than the list in use", "one of its certificates is no root"],
+        remedy: "Compare the back end's signing key with the one in the holder, and sign a list with a higher number.";
+    CREDENTIALS_SWAPPED = "rollover.credentials_swapped", Notice, Nobody, "A station serves a new set of certificates; sessions that run keep theirs.", causes: [], remedy: "Nothing.";
+    SWAP_REFUSED = "rollover.swap_refused", Error, Pki, "A new set of certificates was not taken into use; the old set still serves.",
+        causes: ["the chain does not verify, or not yet", "the key does not belong to the certificate", "the new set would leave one edition of ISO 15118 without a certificate"],
+        remedy: "Read the reason in the message and issue the certificate again; the old one serves until it expires.";
+    RENEWAL_DUE = "rollover.renewal_due", Notice, Nobody, "A certificate is close enough to its end to be renewed.", causes: [], remedy: "Nothing where renewal is automatic; otherwise renew it.";
+    RENEWAL_LATE = "rollover.renewal_late", Warning, Pki, "A certificate ends sooner than two certificates can overlap.",
+        causes: ["renewal failed before", "the station was switched off for long"],
+        remedy: "Renew it now; vehicles are refused from its end on.";
+    STAGE_DONE = "rollover.stage_done", Notice, Nobody, "A stage of a root's rollover is complete.", causes: [], remedy: "Start the next stage on its date.";
+    STAGE_BLOCKED = "rollover.stage_blocked", Error, Operator, "The next stage of a root's rollover must not start yet.",
+        causes: ["a holder has not got what the stage before was to give it", "its date has not come"],
+        remedy: "Bring the named holders up to date, or take them out of the plan on purpose.";
+    REISSUE_PROGRESS = "rollover.reissue_progress", Info, Nobody, "A fleet's certificates are being issued again.", causes: [], remedy: "Nothing.";
+    REISSUE_RESUMED = "rollover.reissue_resumed", Notice, Nobody, "A bulk issue that was interrupted goes on where it stopped.", causes: [], remedy: "Nothing.";
+    REISSUE_FAILED = "rollover.reissue_failed", Error, Pki, "One certificate of a fleet was not issued again; the others go on.",
+        causes: ["its name breaks its profile", "its key is not of this generation", "the CA refused"],
+        remedy: "Read the reason, correct the entry, and run the bulk issue again: it takes up only what is missing.";
+    JOURNAL_DAMAGED = "rollover.journal_damaged", Critical, Operator, "The journal of a bulk issue cannot be read.",
+        causes: ["it belongs to another fleet list", "a line in its middle was edited", "the disk is failing"],
+        remedy: "Restore it from a backup; deleting it issues every certificate of the fleet once more.";
+    BREAK_AHEAD = "rollover.break_ahead", Warning, Pki, "Something stops working on a known date if nothing is done.",
+        causes: ["a certificate, a sub-CA or a root reaches its end", "a holder's trust store lacks the root of what it will meet"],
+        remedy: "Do what the line says before its date.";
+    BROKEN_NOW = "rollover.broken_now", Error, Pki, "Something does not work already.",
+        causes: ["a certificate has expired", "two holders that meet have no root in common"],
+        remedy: "Do what the line says.";
+    INVENTORY_UNREADABLE = "rollover.inventory_unreadable", Error, Operator, "An inventory of trust stores cannot be read.",
+        causes: ["not JSON of the documented form", "a certificate in it is not PEM", "it is larger than allowed"],
+        remedy: "Compare it with the example in docs/rollover.md.";
+}
