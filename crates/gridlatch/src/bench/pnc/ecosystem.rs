@@ -95,8 +95,14 @@ pub(super) fn second_leaf(
         kind: Kind::SeccLeaf,
         generation,
     };
-    check_with(&chain, &[issuer.v2g.der.clone()], profile, now, &OpensslVerifier)
-        .context("the operator's answer does not lead to the root")?;
+    check_with(
+        &chain,
+        std::slice::from_ref(&issuer.v2g.der),
+        profile,
+        now,
+        &OpensslVerifier,
+    )
+    .context("the operator's answer does not lead to the root")?;
     if certificate::public_key_der(chain.first().context("the answer is empty")?)? != key.public_key_der() {
         bail!("the answer is for another key");
     }

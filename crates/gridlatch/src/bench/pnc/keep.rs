@@ -106,7 +106,10 @@ fn name(row: &Row) -> String {
     format!("{edition}-{}", row.scenario.name())
 }
 
-fn chain(write: &dyn Fn(&str, &[Vec<u8>]) -> Result<()>, side: &str, credential: &Credential) -> Result<()> {
+/// Writes certificates to a file of this name.
+type Write<'a> = dyn Fn(&str, &[Vec<u8>]) -> Result<()> + 'a;
+
+fn chain(write: &Write<'_>, side: &str, credential: &Credential) -> Result<()> {
     let (leaf, subs) = credential.chain.split_first().context("an empty chain")?;
     write(&format!("{side}-leaf.pem"), std::slice::from_ref(leaf))?;
     write(&format!("{side}-chain.pem"), subs)
