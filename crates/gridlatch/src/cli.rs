@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod decode;
 pub(crate) mod ev;
 pub(crate) mod explain;
+pub(crate) mod pki;
 pub(crate) mod up;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -35,6 +36,8 @@ enum Command {
     Ev(ev::EvCommand),
     /// Print the V2G messages of a capture
     Decode(decode::DecodeArgs),
+    /// Run the certification authority: init, issue, renew, revoke, backup
+    Pki(pki::PkiCommand),
     /// Explain a code: what happened, who is to blame, what to do
     Explain(explain::ExplainArgs),
     /// Measure this build on this machine
@@ -57,6 +60,7 @@ pub(crate) fn run(cli: Cli) -> u8 {
         Command::Station(args) => crate::up::station_process::run(args),
         Command::Ev(command) => ev::run(command),
         Command::Decode(args) => decode::run(args),
+        Command::Pki(command) => pki::run(command),
         Command::Explain(args) => explain::run(args),
         Command::Bench(command) => bench::run(command),
     }

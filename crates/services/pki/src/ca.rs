@@ -17,6 +17,7 @@ mod init;
 mod issue;
 mod keyring;
 mod ocsp_signer;
+mod pem;
 pub mod policy;
 mod query;
 mod reason;
@@ -43,13 +44,17 @@ pub use init::{Control, Plan};
 pub use issue::{Issued, Order};
 pub use keyring::{FILE, KeyRing, KeySource};
 pub use ocsp_signer::OcspSigner;
+pub use pem::{from_pem_block, to_pem_block};
 pub use policy::{Policy, Requester, Role};
 pub use query::{CertificateQuery, Record};
-pub use reason::Reason;
 pub use revoke::Revocation;
 pub use serial::{InvalidSerial, Serial};
 
 pub use crate::tree::World;
+pub use gridlatch_trust::revocation::Reason;
+
+/// The CA's database in its folder, beside the keys.
+pub const DATABASE: &str = "ca.db";
 
 /// How many operators a root takes.
 pub const APPROVERS: usize = 2;

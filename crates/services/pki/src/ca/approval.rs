@@ -324,7 +324,7 @@ impl Ca {
                 reason,
             } => {
                 let unreadable = CaError::ApprovalRefused("the request cannot be read");
-                let (Ok(serial), Ok(reason)) = (serial.parse::<Serial>(), reason.parse::<Reason>()) else {
+                let (Ok(serial), Some(reason)) = (serial.parse::<Serial>(), Reason::parse(&reason)) else {
                     return Err(unreadable);
                 };
                 let done = self

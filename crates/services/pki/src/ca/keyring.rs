@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use gridlatch_keys::{FileKey, KeyAlgorithm, KeyError, Signer};
+use gridlatch_keys::{FileKey, KeyAlgorithm, KeyError, KeyUri, PinSource, Pkcs11Uri, Signer, TpmUri};
 
 use super::CaError;
 use crate::store::make_dir;
@@ -50,6 +50,21 @@ impl KeyRing {
     pub fn with(mut self, scheme: &str, source: Arc<dyn KeySource>) -> Self {
         self.sources.insert(scheme.to_owned(), source);
         self
+    }
+
+    /// Opens keys in tokens and TPMs too, wherever their references point; new ones need a place of their
+    /// own ([`Self::with`]).
+    #[must_use]
+    pub fn with_hardware(self, pin: &PinSource) -> Self {
+        let anywhere = |uri| Arc::new(super::Hardware::new(uri, pin.clone()));
+        self.with("pkcs11", anywhere(KeyUri::Pkcs11(Pkcs11Uri::default())))
+            .with(
+                "tpm",
+                anywhere(KeyUri::Tpm(TpmUri {
+                    handle: None,
+                    tcti: TpmUri::DEFAULT_TCTI.to_owned(),
+                })),
+            )
     }
 
     /// The folder of the key files.

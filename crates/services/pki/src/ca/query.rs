@@ -1,10 +1,13 @@
 //! Looking things up.
 
+use der::Encode as _;
+use gridlatch_keys::verify;
 use gridlatch_store::pki::{CertificateRow, Listing};
+use gridlatch_trust::certificate;
 use gridlatch_trust::profile::Kind;
 use gridlatch_vocab::{Personal, Timestamp};
 
-use super::{Ca, CaError, Reason, Serial};
+use super::{Ca, CaError, Reason, Serial, reason};
 
 /// A certificate as the CA remembers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +93,7 @@ impl Ca {
     ) -> Result<Option<Option<(Timestamp, Reason)>>, CaError> {
         let number = self.authority(authority)?.number;
         let status = self.inner.store.pki_status(number, serial.stored()).await?;
-        Ok(status.map(|revoked| revoked.map(|(at, code)| (at, Reason::from_code(code)))))
+        Ok(status.map(|revoked| revoked.map(|(at, code)| (at, reason::from_code(code)))))
     }
 
     /// Certificates, latest first.
@@ -131,6 +134,30 @@ impl Ca {
         Ok(rows.into_iter().map(|row| self.record(row)).collect())
     }
 
+    /// The CA that signed a certificate, found by name and signature, and its serial number.
+    ///
+    /// # Errors
+    /// It cannot be read, or none of the CAs here signed it ([`CaError::UnknownAuthority`]).
+    pub fn issuer_of(&self, der: &[u8]) -> Result<(String, Serial), CaError> {
+        let unreadable = || CaError::Damaged {
+            what: "the certificate".to_owned(),
+            reason: "it cannot be read",
+        };
+        let parsed = certificate::parse(der).map_err(|_| unreadable())?;
+        let tbs = &parsed.tbs_certificate;
+        let signed = tbs.to_der().map_err(|_| unreadable())?;
+        let signature = parsed.signature.raw_bytes();
+        let authority = self.authorities().into_iter().find(|authority| {
+            certificate::parse(&authority.der)
+                .is_ok_and(|issuer| issuer.tbs_certificate.subject == tbs.issuer)
+                && verify(authority.algorithm(), &authority.spki, &signed, signature).unwrap_or(false)
+        });
+        let name = certificate::names(&tbs.issuer).common_name.unwrap_or_default();
+        let authority = authority.ok_or(CaError::UnknownAuthority(name))?;
+        let serial = Serial::from_octets(tbs.serial_number.as_bytes()).ok_or_else(unreadable)?;
+        Ok((authority.name.clone(), serial))
+    }
+
     fn record(&self, row: CertificateRow) -> Record {
         let authority = self
             .authorities()
@@ -151,7 +178,7 @@ impl Ca {
             not_after: row.not_after,
             requester: row.requester,
             at: row.at,
-            revoked: row.revoked.map(|(at, code)| (at, Reason::from_code(code))),
+            revoked: row.revoked.map(|(at, code)| (at, reason::from_code(code))),
         }
     }
 }

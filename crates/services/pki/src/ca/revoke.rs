@@ -4,7 +4,7 @@ use gridlatch_store::pki::RevokeOutcome;
 use gridlatch_trust::profile::{Authority as Role, Kind};
 use gridlatch_vocab::{Timestamp, catalogue::ca};
 
-use super::{APPROVERS, Ca, CaError, Control, Reason, Requester, Serial};
+use super::{APPROVERS, Ca, CaError, Control, Reason, Requester, Serial, reason};
 
 /// An entry of a revocation list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +67,16 @@ impl Ca {
         &self,
         authority: &str,
         serial: Serial,
-        reason: Reason,
+        why: Reason,
         at: Timestamp,
         by: &Requester,
         approved: bool,
     ) -> Result<(), CaError> {
+        if why == Reason::RemoveFromCrl {
+            return Err(CaError::Plan(
+                "removeFromCRL is written into delta lists, it revokes nothing",
+            ));
+        }
         let number = self.authority(authority)?.number;
         let unknown = || CaError::UnknownCertificate {
             authority: authority.to_owned(),
@@ -93,7 +98,7 @@ impl Ca {
         let outcome = self
             .inner
             .store
-            .pki_revoke(number, serial.stored(), i64::from(reason.code()), at, &by.label())
+            .pki_revoke(number, serial.stored(), reason::code(why), at, &by.label())
             .await?;
         match outcome {
             RevokeOutcome::Revoked if is_ca => self.reload().await,
@@ -131,7 +136,7 @@ impl Ca {
                 number: row.number,
                 serial: Serial::from_stored(row.serial),
                 at: row.at,
-                reason: Reason::from_code(row.reason),
+                reason: reason::from_code(row.reason),
             })
             .collect())
     }

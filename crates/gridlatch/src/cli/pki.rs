@@ -1,0 +1,274 @@
+//! `gridlatch pki`: running a certification authority from the command line.
+//!
+//! The CA lives in the folder `pki` below the data folder: `ca.db` and the keys. What every command did
+//! is kept as events in the database (`pki list --events`).
+
+mod approve;
+mod files;
+mod init;
+mod issue;
+mod list;
+mod policy;
+mod renew;
+mod revoke;
+mod show;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clap::{Args, Subcommand};
+use gridlatch_host::DataDir;
+use gridlatch_keys::PinSource;
+use gridlatch_pki::ca::{Ca, CaError, DATABASE, KeyRing, Requester, Role};
+use gridlatch_store::Store;
+use gridlatch_vocab::{Code, Event, EventSink};
+use serde_json::{Value, json};
+
+use super::Format;
+use crate::say;
+
+const EXIT: &str =
+    "Exit codes: 0 done; 1 refused, or the answer is no (the code is named); 2 usage or run error.";
+
+/// Run the certification authority
+#[derive(Debug, Args)]
+#[command(after_help = EXIT)]
+pub(crate) struct PkiCommand {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Set up a CA: every tree, every key, two operators
+    Init(init::InitArgs),
+    /// Issue a certificate, with a new key or for a request
+    Issue(issue::IssueArgs),
+    /// Issue again: a certificate, or the one of a CA
+    Renew(renew::RenewArgs),
+    /// Revoke a certificate
+    Revoke(revoke::RevokeArgs),
+    /// List certificates, CAs, requests for approval or events
+    List(list::ListArgs),
+    /// Show one certificate or CA
+    Show(show::ShowArgs),
+    /// Approve what takes two operators
+    Approve(approve::ApproveArgs),
+    /// Operators: make a key, register one
+    Operator(approve::OperatorArgs),
+    /// Show, check or replace the issuing policy
+    Policy(policy::PolicyArgs),
+}
+
+/// Runs it; returns the exit code.
+pub(crate) fn run(command: PkiCommand) -> u8 {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return say::failed(&anyhow::Error::new(error).context("cannot start the runtime")),
+    };
+    runtime.block_on(async {
+        let (format, answer) = match command.command {
+            Command::Init(args) => (args.place.format, init::run(args).await),
+            Command::Issue(args) => (args.place.format, issue::run(args).await),
+            Command::Renew(args) => (args.place.format, renew::run(args).await),
+            Command::Revoke(args) => (args.place.format, revoke::run(args).await),
+            Command::List(args) => (args.place.format, list::run(args).await),
+            Command::Show(args) => (args.place.format, show::run(args).await),
+            Command::Approve(args) => (args.place.format, approve::run(args).await),
+            Command::Operator(args) => (args.format(), approve::operator(args).await),
+            Command::Policy(args) => (args.format(), policy::run(args).await),
+        };
+        match answer {
+            Ok(()) => 0,
+            Err(error) => failed(&error, format),
+        }
+    })
+}
+
+/// What every command needs to find the CA.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The folder that holds all state
+    #[arg(long, value_name = "DIR", env = "GRIDLATCH_DATA", default_value_os_t = DataDir::default_root())]
+    pub(crate) data: PathBuf,
+    /// text, or json: one value a line
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+    /// File with the PIN of the token or TPM that holds keys (mode 600)
+    #[arg(long, value_name = "FILE")]
+    pin_file: Option<PathBuf>,
+    /// Who asks, as the events will say
+    #[arg(
+        long = "by",
+        value_name = "NAME",
+        env = "USER",
+        default_value = "operator",
+        hide_env = true
+    )]
+    by: String,
+}
+
+impl Place {
+    /// Who asks.
+    pub(crate) fn operator(&self) -> Requester {
+        Requester {
+            role: Role::Operator,
+            id: self.by.clone(),
+        }
+    }
+
+    pub(crate) fn pin(&self) -> PinSource {
+        self.pin_file
+            .as_ref()
+            .map_or(PinSource::None, |path| PinSource::File(path.clone()))
+    }
+
+    /// The CA's folder.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.data.join("pki")
+    }
+
+    /// The keys, in files and in whatever a URI names.
+    pub(crate) fn keys(&self) -> KeyRing {
+        KeyRing::in_folder(&self.folder()).with_hardware(&self.pin())
+    }
+
+    /// Opens the store; without `create`, only one that is there.
+    pub(crate) async fn store(&self, create: bool) -> Result<Store, CliError> {
+        let folder = self.folder();
+        let path = folder.join(DATABASE);
+        if create {
+            DataDir::open(&self.data)
+                .and_then(|data| data.dir("pki"))
+                .map_err(CliError::run)?;
+        } else if !path.exists() {
+            return Err(CaError::NotInitialised.into());
+        }
+        let text = path
+            .to_str()
+            .ok_or_else(|| CliError::Usage(format!("{} is not text", path.display())))?;
+        Store::open(text)
+            .await
+            .map_err(|error| CaError::from(error).into())
+    }
+
+    /// Opens the CA.
+    pub(crate) async fn open(&self) -> Result<Opened, CliError> {
+        let store = self.store(false).await?;
+        let log = Arc::new(Log::default());
+        let ca = Ca::open(store, self.keys(), log.clone()).await?;
+        Ok(Opened { ca, log })
+    }
+}
+
+/// An opened CA whose events are kept when the command ends.
+pub(crate) struct Opened {
+    pub(crate) ca: Ca,
+    log: Arc<Log>,
+}
+
+impl Opened {
+    pub(crate) const fn new(ca: Ca, log: Arc<Log>) -> Self {
+        Self { ca, log }
+    }
+
+    /// Keeps what happened, whether it succeeded or not, and hands the result on.
+    pub(crate) async fn finish<T, E: Into<CliError>>(self, result: Result<T, E>) -> Result<T, CliError> {
+        let events = std::mem::take(&mut *self.log.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let kept = self.ca.store().event_append(events).await;
+        let value = result.map_err(Into::into)?;
+        kept.map_err(CaError::from)?;
+        Ok(value)
+    }
+}
+
+/// Collects events until they are written.
+#[derive(Debug, Default)]
+pub(crate) struct Log(Mutex<Vec<Event>>);
+
+impl EventSink for Log {
+    fn emit(&self, event: Event) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum CliError {
+    /// The CA refused or failed: exit 1 for a refusal, 2 for a failure.
+    Ca(Box<CaError>),
+    /// The answer is no: exit 1.
+    No(Code, String),
+    /// The arguments cannot be meant: exit 2.
+    Usage(String),
+    /// Something else failed: exit 2.
+    Run(anyhow::Error),
+}
+
+impl CliError {
+    pub(crate) fn run(error: impl Into<anyhow::Error>) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+impl From<CaError> for CliError {
+    fn from(error: CaError) -> Self {
+        Self::Ca(Box::new(error))
+    }
+}
+
+impl From<anyhow::Error> for CliError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Run(error)
+    }
+}
+
+fn failed(error: &CliError, format: Format) -> u8 {
+    let (code, message, exit) = match error {
+        CliError::Ca(error) => {
+            let exit = match &**error {
+                CaError::Store(_) | CaError::File { .. } | CaError::Key { .. } | CaError::Entropy => 2,
+                _ => 1,
+            };
+            (Some(error.code()), causes(&**error), exit)
+        }
+        CliError::No(code, message) => (Some(*code), message.clone(), 1),
+        CliError::Usage(message) => (None, message.clone(), 2),
+        CliError::Run(error) => (None, format!("{error:#}"), 2),
+    };
+    match (format, code) {
+        (Format::Json, _) => say::result(
+            json!({ "error": message, "code": code.map(Code::as_str), "remedy": code.map(|code| code.row().remedy) })
+                .to_string(),
+        ),
+        (Format::Text, Some(code)) => {
+            say::talk(format!("gridlatch: {code}: {message}"));
+            say::talk(format!("  {}", code.row().remedy));
+        }
+        (Format::Text, None) => say::talk(format!("gridlatch: {message}")),
+    }
+    exit
+}
+
+/// An error with its causes on one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Prints one value: as JSON, or the lines for people.
+pub(crate) fn print(format: Format, value: &Value, text: impl FnOnce() -> String) {
+    match format {
+        Format::Json => say::result(value.to_string()),
+        Format::Text => say::result(text()),
+    }
+}
