@@ -10,7 +10,7 @@
 set -euo pipefail
 
 build=(build-essential pkg-config libssl-dev ca-certificates)
-test=("${build[@]}" openssl openjdk-17-jre-headless python3 python3-venv iproute2 procps chromium chromium-driver tshark
+test=("${build[@]}" openssl curl openjdk-17-jre-headless python3 python3-venv iproute2 procps chromium chromium-driver tshark
     softhsm2 swtpm tpm2-tools libtpm2-pkcs11-1 libtss2-dev opensc gnutls-bin)
 
 case "${1:-}" in

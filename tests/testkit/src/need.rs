@@ -29,12 +29,14 @@ pub enum Need {
     tpm2_pkcs11,
     /// `gnutls-cli`.
     gnutls,
+    /// The `curl` command.
+    curl,
 }
 
 impl Need {
     /// Why this is not available here, or nothing. The answer is computed once per process.
     fn missing(self) -> Option<String> {
-        static ANSWERS: [OnceLock<Option<String>>; 11] = [const { OnceLock::new() }; 11];
+        static ANSWERS: [OnceLock<Option<String>>; 12] = [const { OnceLock::new() }; 12];
         ANSWERS[self as usize]
             .get_or_init(|| match self {
                 Self::root => no_root(),
@@ -56,6 +58,7 @@ impl Need {
                     .or_else(|| no_library("libtpm2_pkcs11.so", "libtpm2-pkcs11-1"))
                     .or_else(|| no_command("opensc-tool", "--version", "opensc")),
                 Self::gnutls => no_command("gnutls-cli", "--version", "gnutls-bin"),
+                Self::curl => no_command("curl", "--version", "curl"),
             })
             .clone()
     }

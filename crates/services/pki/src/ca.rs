@@ -29,6 +29,7 @@ mod tests;
 
 use core::fmt;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use gridlatch_keys::Signer;
@@ -74,6 +75,8 @@ struct Inner {
     sink: Arc<dyn EventSink>,
     clock: Clock,
     state: RwLock<State>,
+    /// Revocations by this process, for those who keep answers in memory.
+    revocations: AtomicU64,
 }
 
 /// What every issue looks at; replaced as a whole by [`Ca::reload`].
@@ -139,6 +142,7 @@ impl Ca {
                 sink,
                 clock,
                 state: RwLock::new(state),
+                revocations: AtomicU64::new(0),
             }),
         }
     }
@@ -234,6 +238,13 @@ impl Ca {
     /// The key is away, or is not the one of the certificate.
     pub fn signer(&self, name: &str) -> Result<Arc<dyn Signer>, CaError> {
         self.authority(name)?.signer(&self.inner.keys)
+    }
+
+    /// How many certificates this process has revoked: whoever keeps answers in memory looks again when it
+    /// has grown.
+    #[must_use]
+    pub fn revocations_here(&self) -> u64 {
+        self.inner.revocations.load(Ordering::Acquire)
     }
 
     /// The policy in force.

@@ -14,12 +14,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::http::HeaderValue;
 use gridlatch_host::Shutdown;
 use gridlatch_tls::{WebServer, channel_bindings};
+use gridlatch_vocab::Timestamp;
 use gridlatch_vocab::catalogue::enrolment;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use time::macros::format_description;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -97,6 +100,15 @@ fn is_limit(error: &(dyn std::error::Error + 'static)) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// `Sat, 21 Nov 2026 13:00:00 GMT`.
+pub(crate) fn date(at: Timestamp) -> Option<HeaderValue> {
+    let format = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let text = at.0.to_offset(time::UtcOffset::UTC).format(&format).ok()?;
+    HeaderValue::from_str(&text).ok()
 }
 
 /// Serves `router` on `listener` until `stop`, over TLS if `tls` is given. Returns when the connections

@@ -6,9 +6,12 @@
 #![forbid(unsafe_code)]
 
 pub mod ca;
+pub mod crl;
 pub mod dev;
+pub mod est;
 pub mod http;
 mod josev;
+pub mod ocsp;
 pub mod provisioning;
 mod store;
 mod tree;

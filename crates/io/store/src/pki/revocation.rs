@@ -105,6 +105,27 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
+    /// Revocations of any authority after `number`, in order: number, authority, serial number.
+    pub async fn pki_revoked_after(&self, number: i64, limit: u32) -> Result<Vec<(i64, i64, i64)>> {
+        let rows = self
+            .rows(
+                "SELECT number, authority, serial FROM pki_revocation WHERE number > $1 ORDER BY number LIMIT $2",
+                params![number, i64::from(limit)],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)))
+            .collect()
+    }
+
+    /// The number of the latest revocation of any authority; 0 when there is none.
+    pub async fn pki_last_revocation_of_any(&self) -> Result<i64> {
+        let row = self
+            .row("SELECT COALESCE(MAX(number), 0) FROM pki_revocation", &[])
+            .await?;
+        row.map_or(Ok(0), |row| row.int(0))
+    }
+
     /// The number of an authority's latest revocation; 0 when there is none.
     pub async fn pki_last_revocation(&self, authority: i64) -> Result<i64> {
         let row = self

@@ -1,5 +1,7 @@
 //! Taking certificates back, and what revocation lists are made of.
 
+use std::sync::atomic::Ordering;
+
 use gridlatch_store::pki::RevokeOutcome;
 use gridlatch_trust::profile::{Authority as Role, Kind};
 use gridlatch_vocab::{Timestamp, catalogue::ca};
@@ -100,6 +102,10 @@ impl Ca {
             .store
             .pki_revoke(number, serial.stored(), reason::code(why), at, &by.label())
             .await?;
+        if matches!(outcome, RevokeOutcome::Revoked) {
+            // Durable before it is counted: whoever sees the count finds the revocation.
+            self.inner.revocations.fetch_add(1, Ordering::AcqRel);
+        }
         match outcome {
             RevokeOutcome::Revoked if is_ca => self.reload().await,
             RevokeOutcome::Revoked => Ok(()),

@@ -199,3 +199,9 @@ async fn an_idle_connection_does_not_hold_up_the_end() {
     let closed = tokio::time::timeout(GRACE + Duration::from_secs(3), idle.read_to_end(&mut rest)).await;
     assert!(closed.is_ok(), "the connection outlives the service");
 }
+
+#[test]
+fn dates_are_written_as_http_writes_them() {
+    let at = Timestamp::from_unix_millis(1_800_000_000_000);
+    assert_eq!(date(at).unwrap(), "Fri, 15 Jan 2027 08:00:00 GMT");
+}

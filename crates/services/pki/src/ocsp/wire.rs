@@ -1,0 +1,113 @@
+//! OCSP over HTTP (RFC 6960 appendix A, RFC 5019 sections 5 and 6).
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gridlatch_host::now;
+use gridlatch_trust::ocsp::{Kind, MAX_REQUEST};
+use gridlatch_vocab::catalogue::enrolment;
+
+use super::{NoAnswer, Responder, cache, error_bytes};
+use crate::http::{self, Arrival, BodyFault};
+
+const RESPONSE: HeaderValue = HeaderValue::from_static("application/ocsp-response");
+
+pub(super) fn router(responder: Responder) -> Router {
+    Router::new()
+        .route("/ocsp", post(by_post))
+        .route("/ocsp/", post(by_post))
+        .route("/ocsp/{*request}", get(by_get))
+        .with_state(responder)
+}
+
+async fn by_post(
+    State(responder): State<Responder>,
+    Extension(arrival): Extension<Arrival>,
+    request: Request,
+) -> Response {
+    match http::body(request.into_body(), MAX_REQUEST).await {
+        Ok(der) => answer(&responder, &arrival, &der).await,
+        Err(fault) => {
+            let (status, code) = match fault {
+                BodyFault::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, enrolment::TOO_LARGE),
+                BodyFault::Slow => (StatusCode::REQUEST_TIMEOUT, enrolment::TOO_SLOW),
+                BodyFault::Broken => (StatusCode::BAD_REQUEST, enrolment::OCSP_MALFORMED),
+            };
+            let report = &responder.inner.report;
+            report.refused(code, arrival.address, "an OCSP request was not read");
+            let mut response = refusal(Kind::MalformedRequest);
+            *response.status_mut() = status;
+            response
+        }
+    }
+}
+
+async fn by_get(
+    State(responder): State<Responder>,
+    Extension(arrival): Extension<Arrival>,
+    Path(request): Path<String>,
+) -> Response {
+    // Percent-encoding is gone by here. A space is a plus sign that somebody decoded once too often.
+    let text = request.replace(' ', "+");
+    match STANDARD.decode(text.trim_end_matches('/')) {
+        Ok(der) if der.len() <= MAX_REQUEST => answer(&responder, &arrival, &der).await,
+        _ => {
+            let report = &responder.inner.report;
+            report.refused(
+                enrolment::OCSP_MALFORMED,
+                arrival.address,
+                "the path is no OCSP request in Base64",
+            );
+            refusal(Kind::MalformedRequest)
+        }
+    }
+}
+
+async fn answer(responder: &Responder, arrival: &Arrival, request: &[u8]) -> Response {
+    match responder.answer(request).await {
+        Ok(answer) => signed(&answer),
+        Err(NoAnswer { kind, why }) => {
+            if let Some((code, message)) = why {
+                responder.inner.report.refused(code, arrival.address, message);
+            }
+            refusal(kind)
+        }
+    }
+}
+
+fn signed(answer: &cache::Answer) -> Response {
+    let mut response = Response::new(Body::from(answer.body.clone()));
+    let head = response.headers_mut();
+    head.insert(CONTENT_TYPE, RESPONSE);
+    match &answer.until {
+        None => {
+            head.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        Some(until) => {
+            let left = (until.at.0 - now().0).whole_seconds().max(0);
+            let control = format!("max-age={left}, public, no-transform, must-revalidate");
+            if let Ok(control) = HeaderValue::from_str(&control) {
+                head.insert(CACHE_CONTROL, control);
+            }
+            head.insert(EXPIRES, until.expires.clone());
+            head.insert(LAST_MODIFIED, until.last_modified.clone());
+            head.insert(ETAG, until.etag.clone());
+        }
+    }
+    response
+}
+
+/// An answer without a signature: never kept by anybody.
+fn refusal(kind: Kind) -> Response {
+    let mut response = Response::new(Body::from(error_bytes(kind)));
+    let head = response.headers_mut();
+    head.insert(CONTENT_TYPE, RESPONSE);
+    head.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

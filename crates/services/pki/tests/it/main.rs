@@ -1,0 +1,7 @@
+//! The certificate services from outside: foreign clients over real sockets.
+#![allow(clippy::unwrap_used)]
+
+mod crl;
+mod est;
+mod ocsp;
+mod support;
