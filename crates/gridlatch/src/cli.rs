@@ -1,6 +1,7 @@
 //! The command line: sub-commands and the exit codes 0 (ok), 1 (the answer is no), 2 (usage or run error).
 
 pub(crate) mod bench;
+pub(crate) mod bill;
 pub(crate) mod decode;
 pub(crate) mod ev;
 pub(crate) mod explain;
@@ -34,6 +35,8 @@ enum Command {
     Station(crate::up::station_process::StationArgs),
     /// Plug a simulated car into a station
     Ev(ev::EvCommand),
+    /// Check a signed bill without the platform that issued it
+    Bill(bill::BillCommand),
     /// Print the V2G messages of a capture
     Decode(decode::DecodeArgs),
     /// Run the certification authority: init, issue, renew, revoke, backup
@@ -59,6 +62,7 @@ pub(crate) fn run(cli: Cli) -> u8 {
         Command::Up(args) => up::run(args),
         Command::Station(args) => crate::up::station_process::run(args),
         Command::Ev(command) => ev::run(command),
+        Command::Bill(command) => bill::run(command),
         Command::Decode(args) => decode::run(args),
         Command::Pki(command) => pki::run(command),
         Command::Explain(args) => explain::run(args),

@@ -81,7 +81,7 @@ async fn serve(config: UpConfig) -> Result<()> {
     let platform = start_platform(&config, &pki, &store, &hub, &shutdown).await?;
     register_demo(&platform).await?;
     let stations = stations::start(&config, &data, &pki, &platform, &hub).await?;
-    let web = web::start(&config, &data, &platform, &hub, &shutdown).await?;
+    let web = web::start(&config, &data, &platform, pki.csms_roots(), (&hub, &shutdown)).await?;
 
     let mut run = RunFile {
         pid: std::process::id(),

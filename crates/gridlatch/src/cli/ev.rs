@@ -192,11 +192,12 @@ async fn charge(args: &ChargeArgs, prepared: Prepared) -> i32 {
     let Ok(shower) = printing.await else { return 2 };
     shower.outcome(&outcome);
     let moved = outcome.summary().energy_in_wh + outcome.summary().energy_out_wh > 0.0;
+    let mut proven = true;
     if let Some((run, station, evse)) = &running
         && moved
     {
-        match bill::fetch(run, station, *evse, began).await {
-            Ok(Some(bill)) => shower.bill(&bill),
+        match bill::fetch((run, &args.data), station, *evse, began).await {
+            Ok(Some(bill)) => proven = shower.bill(&bill),
             Ok(None) => shower.no_bill(&args.data, station),
             Err(error) => shower.bill_failed(&error),
         }
@@ -206,7 +207,7 @@ async fn charge(args: &ChargeArgs, prepared: Prepared) -> i32 {
         None => true,
     };
     match outcome {
-        Outcome::Ended { .. } if ordered => 0,
+        Outcome::Ended { .. } if ordered && proven => 0,
         Outcome::Ended { .. } => 1,
         // What the operator got wrong is a run error; anybody else's no is an answer.
         Outcome::Failed { failure, .. } if failure.blame == Blame::Operator => 2,

@@ -41,8 +41,8 @@ pub(crate) async fn start(
     config: &UpConfig,
     data: &DataDir,
     platform: &PlatformHandle,
-    hub: &Hub,
-    shutdown: &Shutdown,
+    bill_roots: Vec<Vec<u8>>,
+    (hub, shutdown): (&Hub, &Shutdown),
 ) -> Result<Web> {
     let (token, token_file) = operator_token(data)?;
     let listener = tokio::net::TcpListener::bind(config.console).await.with_context(|| {
@@ -57,7 +57,8 @@ pub(crate) async fn start(
         Arc::new(Orders(platform.state.clone())),
         "/api/v1",
         shutdown.clone(),
-    );
+    )
+    .bill_roots(bill_roots);
     let router = rest::router(platform.state.clone()).merge(gridlatch_console::router(console));
     let operator = rest::auth::Operator::new(Secret::new(token.clone()), hub.clone());
     let router = rest::auth::require_operator(operator, router);

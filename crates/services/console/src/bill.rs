@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::format::number;
-use crate::model::{Bill, BillLine};
+use crate::model::{Bill, BillLine, Proof};
 
 /// The most lines a page shows.
 const LINES: usize = 500;
@@ -64,6 +64,7 @@ pub(crate) fn of(document: &Value, currency: &str, net: Decimal, total: Decimal)
         total: payable.unwrap_or(total),
         cdr_href: String::new(),
         issued: None,
+        proof: Proof::default(),
     }
 }
 

@@ -20,6 +20,7 @@ mod model;
 mod orders;
 mod pages;
 mod plot;
+mod proof;
 mod reads;
 mod routes;
 
@@ -38,6 +39,7 @@ pub struct ConsoleState {
     hub: Hub,
     commands: Arc<dyn Commands>,
     api_base: String,
+    bill_roots: Vec<Vec<u8>>,
     shutdown: Shutdown,
     live: Arc<Semaphore>,
 }
@@ -58,9 +60,17 @@ impl ConsoleState {
             hub,
             commands,
             api_base: api_base.into(),
+            bill_roots: Vec::new(),
             shutdown,
             live: Arc::new(Semaphore::new(live::CONNECTIONS)),
         }
+    }
+
+    /// Signed bills are checked against these roots (DER) whenever they are shown.
+    #[must_use]
+    pub fn bill_roots(mut self, roots: Vec<Vec<u8>>) -> Self {
+        self.bill_roots = roots;
+        self
     }
 }
 

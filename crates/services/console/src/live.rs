@@ -195,7 +195,7 @@ impl View {
                 Self::Station(station, events)
             }
             Subject::Session(station, transaction) => {
-                let found = reads::session(store, hub, station, transaction, &state.api_base).await?;
+                let found = reads::session(station, transaction, state).await?;
                 Self::Session(Box::new(found.ok_or_else(|| {
                     Problem::NotFound(format!("There is no session {transaction} on {station}."))
                 })?))

@@ -130,6 +130,30 @@ pub(crate) struct Bill {
     /// Where the CDR is served as OCPI JSON.
     pub(crate) cdr_href: String,
     pub(crate) issued: Option<Timestamp>,
+    pub(crate) proof: Proof,
+}
+
+/// What signed a bill, and whether it was found true when the page was made.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Proof {
+    /// The bill's signature, the readings', the total.
+    pub(crate) rows: Vec<ProofRow>,
+    /// There is a signed bill to be had.
+    pub(crate) signed: bool,
+    /// There is a meter record to be had.
+    pub(crate) record: bool,
+}
+
+/// One of the three things that make a bill believable.
+#[derive(Debug, Clone)]
+pub(crate) struct ProofRow {
+    pub(crate) what: &'static str,
+    /// It holds, or why it does not.
+    pub(crate) holds: Result<(), gridlatch_vocab::Code>,
+    /// In plain words.
+    pub(crate) says: String,
+    /// A fingerprint to compare, and of what.
+    pub(crate) fingerprint: Option<(&'static str, String)>,
 }
 
 /// One line of a bill.

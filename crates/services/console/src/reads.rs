@@ -5,12 +5,12 @@ use gridlatch_store::{CdrRecord, EventQuery, Result, SetpointRecord, StationReco
 use gridlatch_vocab::{Event, EvseId, MilliWattHours, StationId, Timestamp, TransactionId};
 use rust_decimal::Decimal;
 
-use crate::bill;
 use crate::model::{
     Energy, EventFilter, Evse, Fact, Overview, Registers, Sample, Session, SessionDetail, Station,
 };
 use crate::pages::session::events_since;
 use crate::plot;
+use crate::{ConsoleState, bill, proof};
 
 /// The most running sessions one page shows.
 const RUNNING: u32 = 200;
@@ -91,12 +91,11 @@ pub(crate) async fn station(store: &Store, id: &StationId) -> Result<Option<Stat
 }
 
 pub(crate) async fn session(
-    store: &Store,
-    hub: &Hub,
     station: &StationId,
     transaction: &TransactionId,
-    api_base: &str,
+    state: &ConsoleState,
 ) -> Result<Option<SessionDetail>> {
+    let (store, hub) = (&state.store, &state.hub);
     let Some(found) = store.session_find(station, transaction).await? else {
         return Ok(None);
     };
@@ -149,10 +148,12 @@ pub(crate) async fn session(
             total_excl,
             total_incl,
             document,
+            jws,
             ..
         }) => {
             let mut bill = bill::of(&document, &currency, total_excl, total_incl);
-            bill.cdr_href = format!("{api_base}/cdrs/{}", crate::format::encode(&id));
+            bill.cdr_href = format!("{}/cdrs/{}", state.api_base, crate::format::encode(&id));
+            bill.proof = proof::of(document, jws, &state.bill_roots);
             bill.issued = Some(issued_at);
             Some(bill)
         }

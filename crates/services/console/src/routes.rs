@@ -106,7 +106,7 @@ async fn session(
     done: Result<Query<Done>, QueryRejection>,
 ) -> Page {
     let (station, transaction) = session_ids(&ids)?;
-    let detail = reads::session(&state.store, &state.hub, &station, &transaction, &state.api_base)
+    let detail = reads::session(&station, &transaction, &state)
         .await?
         .ok_or_else(|| Problem::NotFound(format!("There is no session {transaction} on {station}.")))?;
     let done = done.ok().and_then(|Query(done)| done.done);

@@ -1,9 +1,13 @@
 //! Waits for the bill of the session that just ended and fetches it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use gridlatch_vocab::{StationId, Timestamp};
+use gridlatch_receipt::Fault;
+use gridlatch_receipt::bill::{Report, SignedBill};
+use gridlatch_trust::RustCrypto;
+use gridlatch_vocab::{StationId, Timestamp, catalogue};
 use serde_json::Value;
 
 use super::http;
@@ -14,23 +18,41 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// A bill, and what checking its signatures here and now found.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    /// As REST gives it.
+    pub(crate) bill: Value,
+    /// The check, or why there is none.
+    pub(crate) report: Result<Report, Fault>,
+}
+
 /// The bill of the session at `station` and `evse` that began at `began` or later; `None` when there is
 /// none in time.
 pub(crate) async fn fetch(
-    run: &RunFile,
+    (run, data): (&RunFile, &Path),
     station: &StationId,
     evse: u16,
     began: Timestamp,
-) -> Result<Option<Value>> {
+) -> Result<Option<Fetched>> {
     let token = run.token()?;
     let token = token.as_str();
     let until = tokio::time::Instant::now() + PATIENCE;
     loop {
         let sessions = http::get(&run.rest, "/sessions/finished?limit=20", token).await?;
         if let Some(cdr) = ours(&sessions, station, evse, began) {
-            return http::get(&run.rest, &format!("/cdrs/{cdr}"), token)
-                .await
-                .map(Some);
+            let bill = http::get(&run.rest, &format!("/cdrs/{cdr}"), token).await?;
+            let report = match bill["jws"].as_str() {
+                Some(jws) => {
+                    let roots = crate::cli::bill::roots(data)?;
+                    SignedBill::new(bill["ocpi"].clone(), jws.to_owned()).check(&roots, &RustCrypto)
+                }
+                None => Err(Fault {
+                    code: catalogue::bill::SIGNATURE_INVALID,
+                    message: "the platform issued this bill without a signature".to_owned(),
+                }),
+            };
+            return Ok(Some(Fetched { bill, report }));
         }
         if tokio::time::Instant::now() >= until {
             return Ok(None);

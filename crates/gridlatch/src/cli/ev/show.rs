@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::args::Format;
+use super::bill::Fetched;
+use crate::cli::bill::{lines, proof};
 
 /// Writes one line of talk to stderr.
 pub(super) fn talk(line: &str) {
@@ -157,15 +159,38 @@ impl Shower {
         }
     }
 
-    /// Prints the bill.
-    pub(super) fn bill(&self, bill: &Value) {
+    /// Prints the bill and what its signatures are worth; whether all of it is proven.
+    pub(super) fn bill(&self, fetched: &Fetched) -> bool {
+        let valid = matches!(&fetched.report, Ok(report) if report.fault().is_none());
         if self.format == Format::Json {
-            say(&json!({ "type": "bill", "bill": bill }).to_string());
-            return;
+            let proof = match &fetched.report {
+                Ok(report) => proof(report),
+                Err(fault) => {
+                    json!({"valid": false, "fault": {"code": fault.code, "message": fault.message}})
+                }
+            };
+            say(&json!({ "type": "bill", "bill": fetched.bill, "proof": proof }).to_string());
+            return valid;
         }
-        for line in bill_lines(bill) {
+        for line in bill_lines(&fetched.bill) {
             say(&line);
         }
+        match &fetched.report {
+            Ok(report) => lines(report).iter().for_each(|line| say(line)),
+            Err(fault) => say(&format!("  bill signed      NOT VERIFIED: {}", fault.message)),
+        }
+        let fault = match &fetched.report {
+            Ok(report) => report.fault(),
+            Err(fault) => Some(fault),
+        };
+        if let Some(fault) = fault {
+            talk(&format!(
+                "This bill is not proven: {} ({})",
+                fault.message, fault.code
+            ));
+            talk(&format!("  do:   {}", fault.code.row().remedy));
+        }
+        valid
     }
 
     pub(super) fn no_bill(&self, data: &Path, station: &StationId) {

@@ -12,7 +12,7 @@ use crate::format::{
     session_state, station_href, stop_reason,
 };
 use crate::layout::{EventStyle, Frame, Nav, events, page, region, stat};
-use crate::model::{Bill, Evse, Session, SessionDetail};
+use crate::model::{Bill, Evse, Proof, Session, SessionDetail};
 use crate::plot;
 
 pub(crate) fn render(detail: &SessionDetail, notice: &Notice<'_>) -> Markup {
@@ -162,7 +162,11 @@ fn bill_table(bill: &Bill) -> Markup {
     html! {
         div.cardhead {
             h2 #h-bill { "Bill" }
-            a href=(bill.cdr_href) { "OCPI CDR (JSON)" }
+            span.files {
+                @if bill.proof.signed { a href={ (bill.cdr_href) "/signed" } download { "Signed bill" } }
+                @if bill.proof.record { a href={ (bill.cdr_href) "/readings" } download { "Meter record (OCMF)" } }
+                a href=(bill.cdr_href) { "OCPI CDR (JSON)" }
+            }
         }
         @let digits = bill.lines.iter().map(|line| scale(line.amount)).max().unwrap_or(2);
         div.scroll {
@@ -188,7 +192,30 @@ fn bill_table(bill: &Bill) -> Markup {
                 }
             }
         }
+        (proof(&bill.proof))
         @if let Some(issued) = bill.issued { p.dim.pad { "Issued " (moment(issued)) } }
+    }
+}
+
+/// Who stands behind the bill, checked while the page was made.
+fn proof(proof: &Proof) -> Markup {
+    html! {
+        @if !proof.rows.is_empty() {
+            dl.facts.proof #proof {
+                @for row in &proof.rows {
+                    div {
+                        dt { (row.what) }
+                        dd {
+                            @match row.holds {
+                                Ok(()) => { strong.good { "verified" } " " (row.says) }
+                                Err(code) => { strong.bad { "not verified" } " " (row.says) " " a href={ "/codes/" (code.as_str()) } { (code) } }
+                            }
+                            @if let Some((of, fingerprint)) = &row.fingerprint { div.dim { (of) " " span.mono { (fingerprint) } } }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 
