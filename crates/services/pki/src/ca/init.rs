@@ -449,6 +449,7 @@ pub(crate) fn of_dev_leaf(stem: &str) -> Option<(Kind, &'static str)> {
         ("secc-", Kind::SeccLeaf, "cpo-sub2"),
         ("station-", Kind::StationClient, "csms-sub"),
         ("platform", Kind::CsmsServer, "csms-sub"),
+        ("bills", Kind::BillSigner, "csms-sub"),
         ("vehicle-", Kind::VehicleLeaf, "oem-sub2"),
         ("provisioning-", Kind::OemProvisioning, "oem-sub2"),
         ("contract-", Kind::ContractLeaf, "mo-sub2"),
