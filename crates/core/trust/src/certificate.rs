@@ -200,6 +200,51 @@ pub fn key_algorithm(spki: &SubjectPublicKeyInfoOwned) -> Option<KeyAlgorithm> {
     }
 }
 
+/// The key type in words, also of keys that no profile allows: `RSA with 2048 bits`, `secp384r1`.
+#[must_use]
+pub fn key_kind(spki: &SubjectPublicKeyInfoOwned) -> String {
+    if let Some(algorithm) = key_algorithm(spki) {
+        return algorithm.to_string();
+    }
+    let curve = || {
+        spki.algorithm
+            .parameters
+            .as_ref()
+            .and_then(|parameters| parameters.decode_as::<ObjectIdentifier>().ok())
+    };
+    match spki.algorithm.oid.to_string().as_str() {
+        "1.2.840.113549.1.1.1" => format!("RSA with {} bits", rsa_bits(spki)),
+        "1.2.840.113549.1.1.10" => "RSA-PSS".to_owned(),
+        "1.3.101.112" => "Ed25519".to_owned(),
+        "1.2.840.10045.2.1" => match curve().map(|oid| oid.to_string()).as_deref() {
+            Some("1.3.132.0.34") => "secp384r1".to_owned(),
+            Some("1.3.132.0.10") => "secp256k1".to_owned(),
+            Some("1.3.36.3.3.2.8.1.1.7") => "brainpoolP256r1".to_owned(),
+            Some(oid) => format!("on the elliptic curve {oid}"),
+            None => "on an elliptic curve without a name".to_owned(),
+        },
+        oid => format!("of the type {oid}"),
+    }
+}
+
+/// The length of an RSA modulus, 0 if it cannot be read.
+fn rsa_bits(spki: &SubjectPublicKeyInfoOwned) -> usize {
+    use der::Reader as _;
+    let bits = || -> der::Result<usize> {
+        let mut reader = der::SliceReader::new(spki.subject_public_key.raw_bytes())?;
+        reader.sequence(|key| {
+            let modulus: der::asn1::UintRef<'_> = key.decode()?;
+            key.tlv_bytes()?;
+            let top = modulus
+                .as_bytes()
+                .first()
+                .map_or(8, |octet| octet.leading_zeros());
+            Ok((modulus.as_bytes().len() * 8).saturating_sub(top as usize))
+        })
+    };
+    bits().unwrap_or(0)
+}
+
 /// The parts of a distinguished name that profiles speak of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {

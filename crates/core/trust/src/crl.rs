@@ -574,15 +574,15 @@ impl Crl {
     /// Why it is not believed.
     pub fn verify(&self, issuer: &[u8], verifier: &dyn Verify, now: Timestamp) -> Result<(), CrlError> {
         let issuer = certificate::parse(issuer).map_err(malformed)?;
-        self.verify_by(&issuer, verifier, now)
+        fresh(self.this_update, self.next_update, now).map_err(|stale| match stale {
+            Stale::Future => CrlError::Future(self.this_update),
+            Stale::Old => CrlError::Old(self.next_update.unwrap_or(self.this_update)),
+        })?;
+        self.authentic(&issuer, verifier)
     }
 
-    pub(crate) fn verify_by(
-        &self,
-        issuer: &Certificate,
-        verifier: &dyn Verify,
-        now: Timestamp,
-    ) -> Result<(), CrlError> {
+    /// Whether `issuer` signed it, whenever that was.
+    pub(crate) fn authentic(&self, issuer: &Certificate, verifier: &dyn Verify) -> Result<(), CrlError> {
         let tbs = &issuer.tbs_certificate;
         if tbs.subject != self.issuer {
             return Err(CrlError::OtherIssuer);
@@ -596,10 +596,6 @@ impl Crl {
         if lint::key_usage(tbs).is_some_and(|(_, bits)| bits & usage::CRL_SIGN == 0) {
             return Err(CrlError::Signature("the CA's key usage lacks cRLSign".to_owned()));
         }
-        fresh(self.this_update, self.next_update, now).map_err(|stale| match stale {
-            Stale::Future => CrlError::Future(self.this_update),
-            Stale::Old => CrlError::Old(self.next_update.unwrap_or(self.this_update)),
-        })?;
         let signed = Signed::alone(&self.der).map_err(malformed)?;
         signed
             .made_by(&tbs.subject_public_key_info, verifier)

@@ -95,7 +95,7 @@ pub fn accept(tbs: &TbsCertificate, octets: usize, profile: Profile) -> Vec<Faul
             pki::WRONG_CURVE,
             format!(
                 "the key is {}, a {profile} needs {}",
-                algorithm.map_or("of an unknown type", crate::KeyAlgorithm::as_str),
+                certificate::key_kind(&tbs.subject_public_key_info),
                 profile
                     .algorithms()
                     .iter()

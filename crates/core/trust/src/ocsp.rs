@@ -22,6 +22,7 @@ use crate::revocation::{Status, serial_content, trim};
 pub use answer::{
     NonceRule, Responder, Response, build_response, error_response, parse_response, verify_response,
 };
+pub(crate) use answer::{about, authentic};
 pub use question::{Request, build_request, parse_request};
 
 /// The largest request that is read, in octets.

@@ -280,18 +280,26 @@ pub fn verify_response(
     verifier: &dyn Verify,
 ) -> Result<Status, OcspError> {
     let issuer = certificate::parse(issuer).map_err(malformed)?;
-    verify_by(response, &issuer, serial, nonce, now, verifier).map(|single| single.status)
+    let single = about(response, &issuer, serial)?;
+    if response.produced_at.0 > now.0.saturating_add(SKEW) {
+        return Err(OcspError::Future(response.produced_at));
+    }
+    fresh(single.this_update, single.next_update, now).map_err(|stale| match stale {
+        Stale::Future => OcspError::Future(single.this_update),
+        Stale::Old => OcspError::Old(single.next_update.unwrap_or(single.this_update)),
+    })?;
+    authentic(response, &issuer, nonce, now, verifier)?;
+    Ok(single.status)
 }
 
-pub(crate) fn verify_by<'r>(
-    response: &'r Response,
+/// Whether the answer repeats the nonce and an authorised responder signed it, whenever that was.
+pub(crate) fn authentic(
+    response: &Response,
     issuer: &Certificate,
-    serial: &[u8],
     nonce: NonceRule<'_>,
     now: Timestamp,
     verifier: &dyn Verify,
-) -> Result<&'r Single, OcspError> {
-    let single = about(response, issuer, serial)?;
+) -> Result<(), OcspError> {
     match (nonce, &response.nonce) {
         (NonceRule::NotSent, _) | (NonceRule::Preferred(_), None) => {}
         (NonceRule::Required(_), None) => return Err(OcspError::Nonce("lacks")),
@@ -300,19 +308,15 @@ pub(crate) fn verify_by<'r>(
             return Err(OcspError::Nonce("does not repeat"));
         }
     }
-    if response.produced_at.0 > now.0.saturating_add(SKEW) {
-        return Err(OcspError::Future(response.produced_at));
-    }
-    fresh(single.this_update, single.next_update, now).map_err(|stale| match stale {
-        Stale::Future => OcspError::Future(single.this_update),
-        Stale::Old => OcspError::Old(single.next_update.unwrap_or(single.this_update)),
-    })?;
-    signed_by_an_authorised(response, issuer, now, verifier)?;
-    Ok(single)
+    signed_by_an_authorised(response, issuer, now, verifier)
 }
 
 /// The status that counts: an answer may name a certificate twice, by both hashes; then the worst of them.
-fn about<'r>(response: &'r Response, issuer: &Certificate, serial: &[u8]) -> Result<&'r Single, OcspError> {
+pub(crate) fn about<'r>(
+    response: &'r Response,
+    issuer: &Certificate,
+    serial: &[u8],
+) -> Result<&'r Single, OcspError> {
     let mut names = Vec::new();
     for hash in Hash::ALL {
         names.push(CertId::of(issuer, serial, hash)?);

@@ -5,7 +5,9 @@
     clippy::unwrap_in_result,
     missing_docs,
     unreachable_pub,
-    dead_code
+    dead_code,
+    clippy::redundant_clone,
+    clippy::cloned_ref_to_slice_refs
 )]
 
 mod cms;
@@ -13,3 +15,6 @@ mod crl;
 mod csr;
 mod ocsp;
 mod support;
+mod verdict;
+mod verdict_foreign;
+mod verdict_revocation;

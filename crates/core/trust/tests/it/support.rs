@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use gridlatch_trust::build::{self, Issuer, Request, SignError, Subject};
+use gridlatch_trust::cross::{self, CrossRequest, Reach};
 use gridlatch_trust::profile::{Kind, Profile};
 use gridlatch_trust::{Generation, KeyAlgorithm, RustCrypto, Verify};
 use gridlatch_vocab::Timestamp;
@@ -321,4 +322,28 @@ impl Cpo {
             self.sub1.der.clone(),
         ]
     }
+}
+
+/// The CA `subject` (of `kind`), its key certified by `issuer` as well.
+pub fn cross(subject: &Entity, kind: Kind, issuer: &Entity, generation: Generation, serial: u8) -> Vec<u8> {
+    let root = kind == Kind::V2gRoot;
+    let request = CrossRequest {
+        subject: &subject.der,
+        kind,
+        generation,
+        serial: &[serial],
+        not_before: from_now(-10),
+        not_after: None,
+        ocsp_url: None,
+        crl_url: None,
+        reach: if root {
+            Reach::OverRootForExperiment
+        } else {
+            Reach::WithinPath
+        },
+    };
+    cross::cross(&request, &issuer.der, issuer.key.algorithm(), &|m| {
+        issuer.key.sign(m)
+    })
+    .unwrap()
 }
