@@ -5,6 +5,7 @@
 
 mod answer;
 mod question;
+mod staple;
 
 use der::Encode as _;
 use der::asn1::{Null, OctetString};
@@ -24,6 +25,7 @@ pub use answer::{
 };
 pub(crate) use answer::{about, authentic};
 pub use question::{Request, build_request, parse_request};
+pub use staple::{Stapled, read_staple};
 
 /// The largest request that is read, in octets.
 pub const MAX_REQUEST: usize = 16 * 1024;

@@ -157,6 +157,7 @@ pub(crate) fn car(args: &CarArgs) -> Result<()> {
             roots: pki.v2g_roots(),
             identity,
             key_log: None,
+            staple: gridlatch_evcc::StaplePolicy::default(),
         }),
         battery: BatteryConfig {
             capacity_wh: 1e6,

@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use gridlatch_evcc::{
     Auth, BatteryConfig, ChargeConfig, ContractCredential, DiscoverAt, Energy, Generation, LinkConfig,
-    Outcome, Plug, TlsSetup,
+    Outcome, Plug, StaplePolicy, TlsSetup,
 };
 use gridlatch_host::{Shutdown, now};
 use gridlatch_pki::dev::{self, VehicleName};
@@ -148,6 +148,11 @@ fn papers(args: &ChargeArgs) -> Result<(Option<TlsSetup>, Auth)> {
         roots: pki.v2g_roots(),
         identity,
         key_log: args.key_log.clone(),
+        staple: if args.require_ocsp {
+            StaplePolicy::RequireGood
+        } else {
+            StaplePolicy::default()
+        },
     };
     let auth = match args.auth {
         AuthKind::Eim => Auth::Eim,

@@ -18,7 +18,7 @@ use crate::discover::{Discovered, discover};
 use crate::outcome::{Outcome, Step, Summary, TlsSummary};
 use crate::plug::Cable;
 use crate::session::{Loops, Running};
-use crate::signer;
+use crate::{signer, staple};
 
 /// Pause before a request is repeated because the station answered `Ongoing`, milliseconds.
 const REPEAT_MS: u64 = 50;
@@ -170,6 +170,11 @@ async fn connect_to_station(config: &ChargeConfig, report: &mut Report) -> Resul
     report.enter(StepName::Tls);
     let (transport, handshake) =
         connect::tls(tcp, config.generation, setup, config.connect_timeout()).await?;
+    let verdict = staple::judge(&handshake, &setup.roots, gridlatch_host::now());
+    if let staple::Verdict::Unknown(code, why) = &verdict {
+        report.emit(*code, why.clone());
+    }
+    staple::decide(&verdict, setup.staple)?;
     let tls = summarise(&handshake);
     let legacy = if tls.legacy { " (legacy suite)" } else { "" };
     report
@@ -186,6 +191,7 @@ async fn connect_to_station(config: &ChargeConfig, report: &mut Report) -> Resul
                 ("group", json!(handshake.group)),
                 ("legacy", json!(tls.legacy)),
                 ("resumed", json!(handshake.resumed)),
+                ("staple", json!(verdict.as_str())),
                 ("chain", json!(tls.chain)),
                 ("own_certificate", json!(handshake.own_label)),
             ],

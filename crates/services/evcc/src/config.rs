@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::battery::BatteryConfig;
 use crate::progress::Progress;
+use crate::staple::StaplePolicy;
 
 /// The physical side of a plug.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub struct TlsSetup {
     pub identity: Option<Credential>,
     /// Where to log session keys, for reading captures.
     pub key_log: Option<PathBuf>,
+    /// How much to insist on the station's OCSP answer.
+    pub staple: StaplePolicy,
 }
 
 /// A Plug & Charge contract with its key.

@@ -15,6 +15,7 @@ mod plug;
 mod progress;
 mod session;
 mod signer;
+mod staple;
 
 pub use battery::{Battery, BatteryConfig};
 pub use charge::charge;
@@ -22,3 +23,4 @@ pub use config::{Auth, ChargeConfig, ContractCredential, DiscoverAt, LinkConfig,
 pub use gridlatch_session::evcc::{Control, Energy, Failure, Generation, Goal, StepName, Wish};
 pub use outcome::{Outcome, Step, Summary, TlsSummary};
 pub use progress::Progress;
+pub use staple::StaplePolicy;

@@ -16,9 +16,11 @@ mod model;
 mod outlet;
 mod power;
 mod report;
+mod stapling;
 mod station;
 mod transaction;
 
 pub use config::{CableMode, EimPolicy, EvseConfig, SdpMode, StationConfig, TlsSetup};
 pub use model::Model;
+pub use stapling::{Fetched, StapleSource};
 pub use station::{EvseEndpoint, Station, StationError, StationHandle};

@@ -13,7 +13,7 @@ use gridlatch_link::listen::{Port, Slot};
 use gridlatch_link::sdp::SdpSocket;
 use gridlatch_session::secc::Kind;
 use gridlatch_session::secc::sdp::Endpoints;
-use gridlatch_tls::{VehicleServer, VehicleServerConfig};
+use gridlatch_tls::{Revoked, TlsError, VehicleServer, VehicleServerConfig};
 use gridlatch_vocab::catalogue::{cable, host};
 use gridlatch_vocab::{EventSink, EvseId, TransactionId};
 use thiserror::Error;
@@ -25,8 +25,9 @@ use crate::model::Model;
 use crate::outlet::{self, Command};
 use crate::power::{self, Power};
 use crate::report::Reporter;
+use crate::stapling::StapleSource;
 use crate::transaction::Outbox;
-use crate::{connection, discovery};
+use crate::{connection, discovery, stapling};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,9 +95,32 @@ pub struct StationHandle {
     /// Its EVSEs.
     pub evses: Vec<EvseEndpoint>,
     tasks: TaskTracker,
+    server: Option<Arc<VehicleServer>>,
+    report: Reporter,
+    shutdown: Shutdown,
 }
 
 impl StationHandle {
+    /// From now on, staples what `source` says of the station's certificates, and keeps it fresh. Without TLS
+    /// there is nothing to staple to.
+    pub fn staple_from(&self, source: Arc<dyn StapleSource>) {
+        if let Some(server) = &self.server {
+            let work = stapling::keep_fresh(Arc::clone(server), source, self.report.clone());
+            self.tasks.spawn(until(self.shutdown.clone(), work));
+        }
+    }
+
+    /// Refuses vehicles whose chain holds one of these certificates from now on, also those that would
+    /// resume an earlier connection.
+    ///
+    /// # Errors
+    /// OpenSSL cannot make a context; the old set stays.
+    pub fn set_revoked(&self, revoked: Revoked) -> Result<(), TlsError> {
+        self.server
+            .as_ref()
+            .map_or(Ok(()), |server| server.set_revoked(revoked))
+    }
+
     /// Waits until every task of the station has ended after shutdown was asked for.
     pub async fn stopped(self) {
         self.tasks.wait().await;
@@ -193,12 +217,15 @@ impl Station {
             endpoints.push(endpoint);
         }
         power::watch(&powers).map_err(StationError::Interlock)?;
-        tasks.spawn(until(shutdown, route(from_platform, commands, running)));
+        tasks.spawn(until(shutdown.clone(), route(from_platform, commands, running)));
         tasks.close();
         report.say(host::STARTED, format!("station {} is up", config.station));
         Ok(StationHandle {
             evses: endpoints,
             tasks,
+            server,
+            report,
+            shutdown,
         })
     }
 }

@@ -66,4 +66,11 @@ codes! {
     INTERNAL = "tls.internal", Error, Station, "The TLS library failed on this side.",
         causes: ["a private key that cannot be used", "memory or entropy is exhausted"],
         remedy: "Read the message; check that the key matches its certificate and can be read.";
+    STAPLE_RENEWED = "tls.staple_renewed", Info, Nobody, "A station got a fresh OCSP answer to staple to its certificate.", causes: [], remedy: "Nothing.";
+    STAPLE_UNAVAILABLE = "tls.staple_unavailable", Warning, Pki, "A station cannot get a fresh OCSP answer to staple to its certificate.",
+        causes: ["the responder does not answer or is not reachable from the station", "the responder does not speak for the issuer of the station's certificate", "the station's clock is wrong"],
+        remedy: "Bring the responder back before the old answer runs out: vehicles that insist on an answer will refuse the station.";
+    STAPLE_EXPIRED = "tls.staple_expired", Error, Pki, "The OCSP answer that a station staples has run out, and there is no new one.",
+        causes: ["the responder has been away for longer than its answers are valid"],
+        remedy: "Bring the responder back; the station asks it every minute.";
 }

@@ -171,6 +171,7 @@ fn papers(case: Case, folder: &Path) -> (PathBuf, Papers) {
                 .unwrap()
         }),
         key_log: None,
+        staple: gridlatch_evcc::StaplePolicy::default(),
     });
     (josev, Papers { tls, auth })
 }

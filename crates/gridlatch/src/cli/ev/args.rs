@@ -92,6 +92,10 @@ pub(crate) struct ChargeArgs {
     /// Connect without TLS (ISO 15118-2 with eim only, and only if the station's policy allows it)
     #[arg(long)]
     pub(crate) no_tls: bool,
+    /// Charge only where the station's issuer vouches for its certificate (a stapled OCSP answer that says "good");
+    /// otherwise only a revoked certificate is refused
+    #[arg(long)]
+    pub(crate) require_ocsp: bool,
     /// Charge this much energy
     #[arg(long, value_name = "KWH")]
     pub(crate) target_kwh: Option<f64>,

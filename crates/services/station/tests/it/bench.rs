@@ -259,6 +259,7 @@ impl Car {
                 roots: pki().v2g_roots(),
                 identity: None,
                 key_log: None,
+                staple: gridlatch_evcc::StaplePolicy::default(),
             }),
             battery: BatteryConfig::default(),
             wish: Wish {
