@@ -107,7 +107,9 @@ impl World {
             .serial_hex;
         let this_update = Timestamp(gridlatch_host::now().0 - age);
         let single = Single {
-            id: CertId::new(&self.credential.chain[1], &[Kind::SeccLeaf as u8 + 1], Hash::Sha256).unwrap(),
+            id: CertId::new(
+                &self.credential.chain[1],
+                &[Kind::SeccLeaf as u8 + 1],
                 Hash::Sha256,
             )
             .unwrap(),
