@@ -102,9 +102,6 @@ fn world() -> World {
 
 impl World {
     fn answer(&self, age: Span, life: Span) -> Vec<u8> {
-        let serial = certificate::summary(&self.credential.chain[0])
-            .unwrap()
-            .serial_hex;
         let this_update = Timestamp(gridlatch_host::now().0 - age);
         let single = Single {
             id: CertId::new(
