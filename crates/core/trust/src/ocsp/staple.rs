@@ -2,7 +2,7 @@
 
 use gridlatch_vocab::Timestamp;
 
-use super::answer::{NonceRule, parse_response, verify_by};
+use super::answer::{NonceRule, about, parse_response, verify_response};
 use super::{OcspError, malformed};
 use crate::Verify;
 use crate::certificate;
@@ -31,12 +31,12 @@ pub fn read_staple(
     verifier: &dyn Verify,
 ) -> Result<Stapled, OcspError> {
     let response = parse_response(staple)?;
-    let issuer = certificate::parse(issuer).map_err(malformed)?;
     let leaf = certificate::parse(leaf).map_err(malformed)?;
     let serial = leaf.tbs_certificate.serial_number.as_bytes();
-    let single = verify_by(&response, &issuer, serial, NonceRule::NotSent, now, verifier)?;
+    let status = verify_response(&response, issuer, serial, NonceRule::NotSent, now, verifier)?;
+    let single = about(&response, &certificate::parse(issuer).map_err(malformed)?, serial)?;
     Ok(Stapled {
-        status: single.status,
+        status,
         this_update: single.this_update,
         next_update: single.next_update,
     })
