@@ -26,7 +26,7 @@ const LAYERS: [(&str, Layer); 8] = [
 ];
 
 /// What a core crate or the vocabulary may be made of: libraries without sockets, clocks, threads or global state.
-const PURE: [&str; 17] = [
+const PURE: [&str; 18] = [
     "base64",
     "cms",
     "const-oid",
@@ -35,6 +35,7 @@ const PURE: [&str; 17] = [
     "iso15118",
     "p256",
     "p521",
+    "roxmltree",
     "rust_decimal",
     "serde",
     "serde_json",

@@ -14,6 +14,7 @@ mod iso20;
 mod request;
 #[cfg(test)]
 mod tests;
+mod xml;
 
 use gridlatch_vocab::Personal;
 
@@ -21,6 +22,7 @@ pub use answer::{Answer, Refusal, SignedContract, refuse};
 pub use envelope::{ENVELOPE_ISO2, IV_ISO2, agree_p256, open_iso2, public_p256, seal_iso2, session_key_iso2};
 pub use fault::ProvisioningFault;
 pub use request::{Installation, InstallationRequest, RootId};
+pub use xml::MAX_XML;
 
 pub use crate::evcc::{ContractSigner, Curve, Generation};
 

@@ -21,6 +21,7 @@ mod revoked;
 mod vehicle_client;
 mod vehicle_server;
 mod web;
+mod web_client;
 
 use core::time::Duration;
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ pub use revoked::Revoked;
 pub use vehicle_client::{Judging, VehicleClient, VehicleClientConfig};
 pub use vehicle_server::{VehicleServer, VehicleServerConfig};
 pub use web::{WebServer, WebServerConfig, channel_bindings};
+pub use web_client::{WebClient, WebRefusal};
 
 /// An established connection.
 pub type TlsStream = tokio_openssl::SslStream<tokio::net::TcpStream>;

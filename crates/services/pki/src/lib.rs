@@ -12,6 +12,7 @@ pub mod est;
 pub mod http;
 mod josev;
 pub mod ocsp;
+pub mod pools;
 pub mod provisioning;
 mod store;
 mod tree;

@@ -11,7 +11,7 @@ mod dev;
 mod error;
 pub(crate) mod install;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod trust;
 
 use core::fmt;
@@ -68,6 +68,8 @@ pub struct Installed {
     pub exi: Vec<u8>,
     /// The contract it carries.
     pub emaid: Personal<Emaid>,
+    /// The vehicle it is for.
+    pub pcid: Personal<String>,
     /// How many more contracts are waiting for the vehicle (ISO 15118-20).
     pub remaining: u8,
     /// SHA-256 of the V2G root above the signer, lower-case hexadecimal.

@@ -251,12 +251,12 @@ fn sign(elements: &[Element<'_>], signer: &dyn ContractSigner) -> Result<Signatu
 /// The signed elements and the signature over them.
 #[derive(Debug, Clone)]
 pub(super) struct Seal {
-    cps: CertificateChain,
-    chain: CertificateChain,
-    key: ContractSignatureEncryptedPrivateKey,
-    dh: DiffieHellmanPublickey,
-    emaid: EMAID,
-    signature: Signature,
+    pub(super) cps: CertificateChain,
+    pub(super) chain: CertificateChain,
+    pub(super) key: ContractSignatureEncryptedPrivateKey,
+    pub(super) dh: DiffieHellmanPublickey,
+    pub(super) emaid: EMAID,
+    pub(super) signature: Signature,
 }
 
 impl Seal {

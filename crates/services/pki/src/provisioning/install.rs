@@ -30,7 +30,7 @@ pub(super) async fn answer(
         Action::Install => install(this, generation, &request).await,
         Action::Update => update(this, generation, &request, exi).await,
     };
-    let (contract, emaid, remaining, cps_root) = answered.map_err(|error| {
+    let found = answered.map_err(|error| {
         let exi = refuse(
             session_generation(generation),
             action,
@@ -40,20 +40,33 @@ pub(super) async fn answer(
         );
         error.telling(exi.ok())
     })?;
-    let exi = contract.encode(action, &request.session, remaining, this.now())?;
+    let exi = found
+        .signed
+        .encode(action, &request.session, found.remaining, this.now())?;
     this.emit(
         codes::CONTRACT_DELIVERED,
-        format!("a contract of {generation} for a vehicle, {remaining} more waiting"),
+        format!(
+            "a contract of {generation} for a vehicle, {} more waiting",
+            found.remaining
+        ),
     );
     Ok(Installed {
         exi,
-        emaid,
-        remaining,
-        cps_root,
+        emaid: found.emaid,
+        pcid: found.pcid,
+        remaining: found.remaining,
+        cps_root: found.cps_root,
     })
 }
 
-type Found = (SignedContract, Personal<Emaid>, u8, String);
+/// A contract to be delivered.
+struct Found {
+    signed: SignedContract,
+    emaid: Personal<Emaid>,
+    pcid: Personal<String>,
+    remaining: u8,
+    cps_root: String,
+}
 
 async fn install(
     this: &Provisioner,
@@ -99,7 +112,13 @@ async fn install(
         )
     })?;
     let signed = stored(&chosen, generation)?;
-    Ok((signed, emaid_of(&chosen)?, remaining, chosen.cps_root))
+    Ok(Found {
+        signed,
+        emaid: emaid_of(&chosen)?,
+        pcid: chosen.pcid,
+        remaining,
+        cps_root: chosen.cps_root,
+    })
 }
 
 /// Publishes a vehicle nobody has published and makes its contract, where that is allowed.
@@ -227,11 +246,17 @@ async fn update(
         })?;
     let digest: [u8; 32] = Sha256::digest(exi).into();
     if let Some(signed) = remembered(this, &digest) {
-        return Ok((signed, emaid, 0, standing.cps_root));
+        return Ok(Found {
+            signed,
+            emaid,
+            pcid: standing.pcid,
+            remaining: 0,
+            cps_root: standing.cps_root,
+        });
     }
     let order = Order {
         owner: standing.owner,
-        pcid: standing.pcid,
+        pcid: standing.pcid.clone(),
         emaid: emaid.clone(),
         generation,
         not_before: None,
@@ -240,7 +265,13 @@ async fn update(
     };
     let (signed, _) = this.make(&order, leaf.to_vec()).await?;
     remember(this, digest, signed.clone());
-    Ok((signed, emaid, 0, standing.cps_root))
+    Ok(Found {
+        signed,
+        emaid,
+        pcid: standing.pcid,
+        remaining: 0,
+        cps_root: standing.cps_root,
+    })
 }
 
 fn remembered(this: &Provisioner, digest: &[u8; 32]) -> Option<SignedContract> {
