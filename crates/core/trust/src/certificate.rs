@@ -315,6 +315,18 @@ pub fn public_key_der(certificate: &[u8]) -> Result<Vec<u8>, CertificateError> {
         .map_err(|_| CertificateError::Malformed)
 }
 
+/// The subject's name in DER, as revocation lists name an issuer.
+///
+/// # Errors
+/// As [`parse`].
+pub fn subject_der(certificate: &[u8]) -> Result<Vec<u8>, CertificateError> {
+    parse(certificate)?
+        .tbs_certificate
+        .subject
+        .to_der()
+        .map_err(|_| CertificateError::Malformed)
+}
+
 /// A certificate as PEM.
 #[must_use]
 pub fn to_pem(der: &[u8]) -> String {

@@ -5,6 +5,7 @@ mod ecosystem;
 mod keep;
 mod meet;
 mod report;
+mod revocation;
 mod rows;
 mod world;
 

@@ -58,6 +58,23 @@ enum Command {
     Operator(approve::OperatorArgs),
     /// Show, check or replace the issuing policy
     Policy(policy::PolicyArgs),
+//! `gridlatch pki`: certificates, the CA and the services around it.
+
+pub(crate) mod forecast;
+
+use clap::Subcommand;
+
+/// Certificates of the V2G world: issue, judge, serve and renew them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PkiCommand {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// What stops working on which date if nothing is done
+    Forecast(forecast::ForecastArgs),
 }
 
 /// Runs it; returns the exit code.
@@ -270,5 +287,7 @@ pub(crate) fn print(format: Format, value: &Value, text: impl FnOnce() -> String
     match format {
         Format::Json => say::result(value.to_string()),
         Format::Text => say::result(text()),
+    match command.what {
+        What::Forecast(args) => forecast::run(&args),
     }
 }

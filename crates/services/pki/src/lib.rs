@@ -14,6 +14,7 @@ mod josev;
 pub mod ocsp;
 pub mod pools;
 pub mod provisioning;
+pub mod rollover;
 mod store;
 mod tree;
 

@@ -8,6 +8,7 @@ use gridlatch_keys::write_atomically;
 use gridlatch_tls::{Credential, Generation};
 use gridlatch_trust::certificate;
 
+use super::meet::Side;
 use super::rows::Row;
 
 /// The commands of one row, as a person would type them in its folder.
@@ -49,12 +50,20 @@ pub(super) fn keep(dir: &Path, row: &Row) -> Result<Commands> {
         chain(&write, "vehicle", identity)?;
         key(&path, "vehicle", identity)?;
     }
+    let by_list = |side: Side| match &row.list {
+        Some((judged, _)) if *judged == side => " -crl_check -CRLfile revoked.crl",
+        _ => "",
+    };
+    if let Some((_, list)) = &row.list {
+        write_atomically(&path.join("revoked.crl"), list, 0o644)
+            .context("cannot write the revocation list")?;
+    }
     let clock = row.car.judging.clock.map_or_else(String::new, |clock| {
         format!(" -attime {}", clock.0.unix_timestamp())
     });
-    let verify = |roots: &str, side: &str, clock: &str| {
+    let verify = |roots: &str, side: &str, clock: &str, list: &str| {
         format!(
-            "openssl verify -x509_strict{clock} -CAfile {roots} -untrusted {side}-chain.pem {side}-leaf.pem"
+            "openssl verify -x509_strict{clock}{list} -CAfile {roots} -untrusted {side}-chain.pem {side}-leaf.pem"
         )
     };
     let (version, mutual, identity) = if iso20 {
@@ -72,8 +81,8 @@ pub(super) fn keep(dir: &Path, row: &Row) -> Result<Commands> {
         ""
     };
     let commands = Commands {
-        verify_station: verify("vehicle-roots.pem", "station", &clock),
-        verify_vehicle: iso20.then(|| verify("oem-roots.pem", "vehicle", "")),
+        verify_station: verify("vehicle-roots.pem", "station", &clock, by_list(Side::Station)),
+        verify_vehicle: iso20.then(|| verify("oem-roots.pem", "vehicle", "", by_list(Side::Vehicle))),
         s_server: format!(
             "openssl s_server -accept 15118 {version} -cert station-leaf.pem -key station-key.pem \
              -cert_chain station-chain.pem{mutual} -naccept 1"

@@ -46,6 +46,8 @@ pub(super) struct Car {
     /// Whether it holds the station's chain against its profile once TLS is up, as a vehicle that
     /// keeps to the standard does.
     pub(super) checks_profile: bool,
+    /// What it does about revocation; nothing for a vehicle that does not look.
+    pub(super) revocation: Option<super::revocation::Policy>,
 }
 
 /// The station of a row.
@@ -181,8 +183,15 @@ async fn vehicle_side(car: &Car, result: Result<(TlsStream, Handshake), Refusal>
             clock,
             &OpensslVerifier,
         );
-        if let Err(rejected) = verdict {
-            end.refusal = Some(own(rejected.code, &rejected.message));
+        let judged = verdict
+            .map_err(|rejected| (rejected.code, rejected.message))
+            .and_then(|accepted| match car.revocation {
+                Some(policy) => policy.judge(handshake.staple.as_deref(), &accepted, clock),
+                None => Ok(String::new()),
+            });
+        match judged {
+            Ok(note) => end.note(&note),
+            Err((code, message)) => end.refusal = Some(own(code, &message)),
         }
         if end.refusal.is_some() {
             // Leaving without a word is all a vehicle can do once TLS is up.
@@ -244,6 +253,15 @@ async fn station_side(
         }));
     }
     end
+}
+
+impl End {
+    fn note(&mut self, note: &str) {
+        if let (Some(text), false) = (&mut self.handshake, note.is_empty()) {
+            text.push_str("; ");
+            text.push_str(note);
+        }
+    }
 }
 
 fn up(handshake: &Handshake) -> End {

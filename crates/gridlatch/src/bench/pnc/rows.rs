@@ -7,11 +7,12 @@ use gridlatch_tls::{
 };
 use gridlatch_trust::cross::Reach;
 use gridlatch_trust::profile::Kind;
-use gridlatch_vocab::catalogue::{pki, rollover, tls};
+use gridlatch_vocab::catalogue::{pki, revocation as revoked, rollover, tls};
 use gridlatch_vocab::{Code, Event, Timestamp};
 
 use super::ecosystem::{OemBackEnd, RootPool, name_of, second_leaf};
 use super::meet::{Car, Met, Post, Side, TIMEOUT, meet};
+use super::revocation::{self, Policy};
 use super::world::{Branch, Hours, Pki};
 
 /// What is tried.
@@ -45,6 +46,14 @@ pub(crate) enum Scenario {
     Expired,
     /// The chain carries the expired certificate of a sub-CA that was renewed
     ExpiredSubCa,
+    /// The station's certificate is revoked, and the answer it staples says so
+    Revoked,
+    /// ISO 15118-20: the vehicle's certificate is on the revocation list that the station fetched
+    RevokedVehicle,
+    /// The station's OCSP responder is down, and the vehicle goes on without an answer
+    OcspDown,
+    /// The same, and the vehicle insists on an answer
+    OcspDownStrict,
     /// A contract is installed as the station's certificate
     WrongProfile,
     /// The station does not send its sub-CA 1
@@ -60,7 +69,7 @@ pub(crate) enum Scenario {
 impl Scenario {
     /// Whether it makes sense for this edition.
     pub(super) fn applies(self, generation: Generation) -> bool {
-        self != Self::OemUnknown || generation == Generation::Iso20
+        !matches!(self, Self::OemUnknown | Self::RevokedVehicle) || generation == Generation::Iso20
     }
 
     /// For the command line and JSON.
@@ -82,6 +91,10 @@ impl Scenario {
             Self::OverTheAir => "C   root of PKI-B over the air",
             Self::Expired => "    expired leaf",
             Self::ExpiredSubCa => "    expired sub-CA in the chain",
+            Self::Revoked => "    revoked, and stapled so",
+            Self::RevokedVehicle => "    vehicle on the revocation list",
+            Self::OcspDown => "    OCSP down, vehicle goes on",
+            Self::OcspDownStrict => "    OCSP down, vehicle insists",
             Self::WrongProfile => "    contract instead of SECC certificate",
             Self::MissingSubCa => "    sub-CA 1 not sent",
             Self::WrongCurve => "    certificate of the other edition",
@@ -117,6 +130,8 @@ pub(super) struct Row {
     pub(super) expected: Expected,
     /// What would help, with names filled in.
     pub(super) remedies: Vec<String>,
+    /// The revocation list (DER) by which one side's leaf is judged.
+    pub(super) list: Option<(Side, Vec<u8>)>,
 }
 
 /// Builds a row.
@@ -139,11 +154,14 @@ pub(super) async fn build(
             clock: None,
         },
         checks_profile: true,
+        revocation: None,
         iso2: generation == Generation::Iso2,
         iso20: generation == Generation::Iso20,
     };
     let mut expected = fine();
     let mut remedies = Vec::new();
+    let mut prepared = Vec::new();
+    let mut list = None;
     match scenario {
         Scenario::SameRoot => setup.shown = a.station(now)?,
         Scenario::DifferentRoots => {
@@ -191,6 +209,31 @@ pub(super) async fn build(
             replace(&mut setup.shown.chain, 1, a.expired_sub2(now)?)?;
             expected = no(Side::Vehicle, tls::CERTIFICATE_EXPIRED, Some(45), 10);
         }
+        Scenario::Revoked => {
+            setup.shown = a.station(now)?;
+            let leaf = setup.shown.chain.first().context("an empty chain")?;
+            setup.shown.staple = Some(revocation::answer(&a.cpo2, &a.responder, leaf, true, now)?);
+            list = Some((Side::Station, revocation::list(&a.cpo2, leaf, now)?));
+            setup.revocation = Some(Policy::GoOn);
+            expected = no(Side::Vehicle, revoked::REVOKED, None, 23);
+        }
+        Scenario::RevokedVehicle => {
+            setup.shown = a.station(now)?;
+            expected = Expected {
+                openssl_vehicle: 23,
+                ..no(Side::Station, tls::CERTIFICATE_REVOKED, Some(44), 0)
+            };
+        }
+        Scenario::OcspDown | Scenario::OcspDownStrict => {
+            setup.shown = a.station(now)?;
+            prepared.push(revocation::responder_down(now).await?);
+            if scenario == Scenario::OcspDown {
+                setup.revocation = Some(Policy::GoOn);
+            } else {
+                setup.revocation = Some(Policy::Refuse);
+                expected = no(Side::Vehicle, revoked::UNKNOWN, None, 0);
+            }
+        }
         Scenario::WrongProfile => {
             setup.shown = a.contract(now)?;
             expected = no(Side::Vehicle, tls::WRONG_DOMAIN, Some(40), 0);
@@ -214,15 +257,28 @@ pub(super) async fn build(
         }
     }
     let (car, post) = setup.ready(generation, a, now)?;
+    if scenario == Scenario::RevokedVehicle {
+        let identity = car
+            .config
+            .identity
+            .as_ref()
+            .context("a vehicle of -20 has a certificate")?;
+        let leaf = identity.chain.first().context("an empty chain")?;
+        let fetched = revocation::list(&a.oem2, leaf, now)?;
+        post.server
+            .set_revoked(revocation::fetched(&fetched, &a.oem2, leaf, now)?)?;
+        list = Some((Side::Vehicle, fetched));
+    }
     Ok(Row {
         scenario,
         generation,
         car,
         post,
         shown: setup.shown,
-        prepared: Vec::new(),
+        prepared,
         expected,
         remedies,
+        list,
     })
 }
 
@@ -233,6 +289,7 @@ struct Setup {
     vehicle_roots: Vec<Vec<u8>>,
     judging: Judging,
     checks_profile: bool,
+    revocation: Option<Policy>,
     iso2: bool,
     iso20: bool,
 }
@@ -254,6 +311,7 @@ impl Setup {
             },
             judging: self.judging,
             checks_profile: self.checks_profile,
+            revocation: self.revocation,
         };
         let server = VehicleServer::new(VehicleServerConfig {
             credentials: vec![self.shown.clone()],
@@ -316,6 +374,7 @@ async fn second(
         prepared: log,
         expected: fine(),
         remedies: Vec::new(),
+        list: None,
     })
 }
 
@@ -359,6 +418,7 @@ async fn over_the_air(
         prepared: log,
         expected: fine(),
         remedies: Vec::new(),
+        list: None,
     })
 }
 

@@ -40,8 +40,10 @@ pub(super) struct Branch {
     pub(super) cpo2: Ca,
     pub(super) oem: Ca,
     oem1: Ca,
-    oem2: Ca,
+    pub(super) oem2: Ca,
     pub(super) mo1: Ca,
+    /// Signs OCSP answers for `cpo2`.
+    pub(super) responder: Ca,
 }
 
 /// A PKI of both editions, each with its own roots.
@@ -97,6 +99,7 @@ impl Branch {
         // The standard lets an MO's sub-CA hang under the V2G root: a contract then leads to the root a
         // vehicle trusts, and only its profile tells that it is not a station's.
         let mo1 = ca(Kind::MoSub1, "MO Sub1", Some(&v2g))?;
+        let responder = ca(Kind::OcspSigner, "CPO OCSP", Some(&cpo2))?;
         Ok(Self {
             letter,
             generation,
@@ -107,6 +110,7 @@ impl Branch {
             oem1,
             oem2,
             mo1,
+            responder,
         })
     }
 
