@@ -43,8 +43,6 @@ enum Command {
     Pki(pki::PkiCommand),
     /// Explain a code: what happened, who is to blame, what to do
     Explain(explain::ExplainArgs),
-    /// Certificates: what holds, what breaks and when
-    Pki(pki::PkiCommand),
     /// Measure this build on this machine
     Bench(bench::BenchCommand),
 }
@@ -68,7 +66,6 @@ pub(crate) fn run(cli: Cli) -> u8 {
         Command::Decode(args) => decode::run(args),
         Command::Pki(command) => pki::run(command),
         Command::Explain(args) => explain::run(args),
-        Command::Pki(command) => pki::run(command),
         Command::Bench(command) => bench::run(command),
     }
 }

@@ -5,6 +5,7 @@
 
 mod approve;
 mod files;
+mod forecast;
 mod init;
 mod issue;
 mod list;
@@ -58,21 +59,6 @@ enum Command {
     Operator(approve::OperatorArgs),
     /// Show, check or replace the issuing policy
     Policy(policy::PolicyArgs),
-//! `gridlatch pki`: certificates, the CA and the services around it.
-
-pub(crate) mod forecast;
-
-use clap::Subcommand;
-
-/// Certificates of the V2G world: issue, judge, serve and renew them.
-#[derive(Debug, clap::Args)]
-pub(crate) struct PkiCommand {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
     /// What stops working on which date if nothing is done
     Forecast(forecast::ForecastArgs),
 }
@@ -94,6 +80,8 @@ pub(crate) fn run(command: PkiCommand) -> u8 {
             Command::Approve(args) => (args.place.format, approve::run(args).await),
             Command::Operator(args) => (args.format(), approve::operator(args).await),
             Command::Policy(args) => (args.format(), policy::run(args).await),
+            // Needs no CA, and has exit codes of its own.
+            Command::Forecast(args) => return forecast::run(&args),
         };
         match answer {
             Ok(()) => 0,
@@ -287,7 +275,5 @@ pub(crate) fn print(format: Format, value: &Value, text: impl FnOnce() -> String
     match format {
         Format::Json => say::result(value.to_string()),
         Format::Text => say::result(text()),
-    match command.what {
-        What::Forecast(args) => forecast::run(&args),
     }
 }
