@@ -1,6 +1,7 @@
 //! Everything on one machine: PKI, platform and console in one process, two simulated stations in one each,
 //! joined by real sockets, TLS and certificates, exactly as they would be apart.
 
+mod authority;
 mod banner;
 mod commands;
 pub(crate) mod station_process;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use gridlatch_host::{DataDir, Hub, HubConfig, SecurityLog, Shutdown, now};
+use gridlatch_pki::ca::Ca;
 use gridlatch_pki::dev::{self, DevPki, VehicleName};
 use gridlatch_platform::{BillSigner, Platform, PlatformConfig, PlatformHandle};
 use gridlatch_store::{Store, TokenStatus};
@@ -78,9 +80,12 @@ async fn serve(config: UpConfig) -> Result<()> {
 
     let pki = dev::ensure(&data.dir("pki")?, &hub, now())?.reporting_to(Arc::new(hub.clone()));
     let store = open_store(&data, "platform.db").await?;
-    let platform = start_platform(&config, &pki, &store, &hub, &shutdown).await?;
+    let ca = authority::open(&data, &pki, &hub).await?;
+    let platform = start_platform(&config, &pki, &ca, &store, &hub, &shutdown).await?;
     register_demo(&platform).await?;
     let stations = stations::start(&config, &data, &pki, &platform, &hub).await?;
+    // What the stations were just delivered with can be revoked like anything else.
+    ca.adopt_issued(&pki).await?;
     let web = web::start(&config, &data, &platform, pki.csms_roots(), (&hub, &shutdown)).await?;
 
     let mut run = RunFile {
@@ -178,6 +183,7 @@ async fn open_store(data: &DataDir, name: &str) -> Result<Store> {
 async fn start_platform(
     config: &UpConfig,
     pki: &DevPki,
+    ca: &Ca,
     store: &Store,
     hub: &Hub,
     shutdown: &Shutdown,
@@ -191,6 +197,7 @@ async fn start_platform(
     let settings = PlatformConfig {
         listen: config.ocpp,
         mo_roots: pki.mo_roots(),
+        authority: Some(Arc::new(authority::ForStations(ca.clone()))),
         bill_signer: Some(BillSigner {
             chain: bills.chain,
             key: bills.key,

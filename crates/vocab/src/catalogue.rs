@@ -201,6 +201,7 @@ macro_rules! codes {
 pub mod bill;
 pub mod ca;
 pub mod cable;
+pub mod custody;
 pub mod enrolment;
 pub mod host;
 pub mod key;
@@ -236,6 +237,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
         ca::ROWS,
         revocation::ROWS,
         rollover::ROWS,
+        custody::ROWS,
         host::ROWS,
         key::ROWS,
     ]

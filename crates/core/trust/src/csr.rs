@@ -86,6 +86,28 @@ fn malformed(error: impl core::fmt::Display) -> CsrError {
     CsrError::Malformed(error.to_string())
 }
 
+/// A request as PEM.
+#[must_use]
+pub fn to_pem(der: &[u8]) -> String {
+    // Labels and line endings of our own choice are always encodable.
+    der::pem::encode_string("CERTIFICATE REQUEST", der::pem::LineEnding::LF, der).unwrap_or_default()
+}
+
+/// The one request of a PEM text, in DER; `NEW CERTIFICATE REQUEST` is the older label for the same.
+///
+/// # Errors
+/// Larger than twice [`MAX_OCTETS`], or not one PEM block of a request.
+pub fn from_pem(text: &[u8]) -> Result<Vec<u8>, CsrError> {
+    if text.len() > 2 * MAX_OCTETS {
+        return Err(CsrError::TooLarge);
+    }
+    let (label, der) = der::pem::decode_vec(text.trim_ascii()).map_err(malformed)?;
+    if !matches!(label, "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST") {
+        return Err(malformed(format!("the PEM block is a {label}")));
+    }
+    Ok(der)
+}
+
 /// Reads a request and checks that its sender holds the key.
 ///
 /// # Errors

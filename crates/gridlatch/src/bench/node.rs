@@ -78,6 +78,7 @@ pub(crate) fn station(args: &StationArgs) -> Result<()> {
             allow_legacy_cbc: true,
             key_log: None,
         }),
+        custody: None,
         allow_plaintext_eim: false,
         sdp: SdpMode::Loopback,
         eim: EimPolicy::Assume {

@@ -18,6 +18,7 @@ use gridlatch_pki::dev::{self, DevPki};
 use gridlatch_session::secc::Kind;
 use gridlatch_station::backend::ToPlatform;
 use gridlatch_station::csms::{self, CsmsConfig};
+use gridlatch_station::custody::{Custody, CustodyConfig, RootUse};
 use gridlatch_station::{
     CableMode, EimPolicy, EvseConfig, SdpMode, Station, StationConfig, StationHandle, TlsSetup,
 };
@@ -134,6 +135,10 @@ async fn station(args: StationArgs, hub: &Hub) -> Result<()> {
 async fn told_to_stop() {
     // The terminal sends Ctrl-C to every process of the group; the parent decides what it means.
     tokio::spawn(async { while tokio::signal::ctrl_c().await.is_ok() {} });
+    // A service manager sends SIGTERM to every process of a service at once.
+    if let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::spawn(async move { while terminated.recv().await.is_some() {} });
+    }
     let (word, heard) = tokio::sync::oneshot::channel();
     let reader = std::thread::Builder::new()
         .name("parent".to_owned())
@@ -204,6 +209,7 @@ async fn start(
         EvseConfig::dc(EvseId(1), "DE*GDL*E000002*1", cable)
     };
     evse.registers = registers(&store).await?;
+    let custody = custody(id, pki, folder.join("certificates"))?;
     let station = StationConfig {
         station: id.clone(),
         evses: vec![evse],
@@ -214,6 +220,7 @@ async fn start(
             allow_legacy_cbc: true,
             key_log: args.key_log.clone(),
         }),
+        custody: Some(custody.clone()),
         allow_plaintext_eim: args.allow_plaintext,
         sdp: SdpMode::Loopback,
         eim: EimPolicy::Assume {
@@ -230,6 +237,7 @@ async fn start(
     let mut csms = CsmsConfig::new(format!("wss://{}/ocpp", args.ocpp), id.clone(), store);
     csms.identity = Some(pki.station_client(id)?);
     csms.platform_roots = pki.csms_roots();
+    csms.custody = Some(custody);
     csms.meter_key = Some(pki.meter_key(id)?);
     csms.model = "Simulated station".to_owned();
     csms.longest_pause = Duration::from_secs(10);
@@ -248,6 +256,34 @@ async fn start(
         from_platform,
         stop.sessions.clone(),
     )?)
+}
+
+/// What the station was delivered with, and the folder for what it is given later.
+fn custody(id: &StationId, pki: &DevPki, folder: PathBuf) -> Result<Custody> {
+    let vehicle = pki.station_credentials(id)?;
+    // The requests of later name the station as its delivered certificate does.
+    let leaf = vehicle.first().and_then(|credential| credential.chain.first());
+    let leaf = leaf.context("the station was delivered without a certificate")?;
+    let summary = gridlatch_trust::certificate::summary(leaf)?;
+    let roots = [
+        (RootUse::V2g, pki.v2g_roots()),
+        (RootUse::Mo, pki.mo_roots()),
+        (RootUse::Csms, pki.csms_roots()),
+    ];
+    let config = CustodyConfig {
+        folder,
+        station: id.clone(),
+        secc_name: summary.subject_cn,
+        organization: summary.subject_o.unwrap_or_default(),
+        country: "DE".to_owned(),
+        vehicle,
+        platform: Some(pki.station_client(id)?),
+        roots: roots
+            .into_iter()
+            .flat_map(|(usage, ders)| ders.into_iter().map(move |der| (usage, der)))
+            .collect(),
+    };
+    Ok(Custody::open(config, now())?)
 }
 
 const IMPORTED: &str = "meter.1.imported";

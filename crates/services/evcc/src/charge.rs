@@ -193,6 +193,7 @@ async fn connect_to_station(config: &ChargeConfig, report: &mut Report) -> Resul
                 ("resumed", json!(handshake.resumed)),
                 ("staple", json!(verdict.as_str())),
                 ("chain", json!(tls.chain)),
+                ("serial", json!(serial(&handshake))),
                 ("own_certificate", json!(handshake.own_label)),
             ],
         )
@@ -200,6 +201,14 @@ async fn connect_to_station(config: &ChargeConfig, report: &mut Report) -> Resul
     report.emit(tls_codes::ESTABLISHED, format!("{} {}", tls.version, tls.suite));
     report.summary.tls = Some(tls);
     Ok(transport)
+}
+
+/// The serial number of the station's certificate, as the issuer's lists show it.
+fn serial(handshake: &Handshake) -> Option<String> {
+    let leaf = handshake.peer_chain.first()?;
+    gridlatch_trust::certificate::summary(leaf)
+        .ok()
+        .map(|summary| summary.serial_hex)
 }
 
 fn open(config: &ChargeConfig, transport: &Transport, battery: &Battery) -> Result<EvccSession, String> {

@@ -8,15 +8,19 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use utoipa::ToSchema;
 
+use crate::authority::StationCertificate;
 use crate::registry::{Outbound, Reply};
 use crate::state::PlatformState;
 use crate::wire;
 
+mod certificates;
 mod reset;
 mod setpoint;
 mod start;
 mod stop;
 mod variables;
+
+pub use certificates::{CertificateHash, InstalledCertificate};
 
 /// A command to a station.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +53,17 @@ pub enum Command {
     GetVariables(Vec<VariableGet>),
     /// Change variables of the device model (SetVariables).
     SetVariables(Vec<VariableSet>),
+    /// Have the station ask for a new certificate (TriggerMessage SignV2GCertificate, ...).
+    RenewCertificate(StationCertificate),
+    /// Install a root (InstallCertificate).
+    InstallRoot {
+        /// OCPP's word for its use: `V2GRootCertificate`, `MORootCertificate`, `CSMSRootCertificate`, ...
+        usage: String,
+        /// The certificate as PEM.
+        pem: String,
+    },
+    /// Remove a root (DeleteCertificate).
+    RemoveRoot(CertificateHash),
 }
 
 /// A variable to read.
@@ -173,6 +188,9 @@ impl PlatformState {
             Command::Reset { immediate } => reset::run(self, station, immediate).await,
             Command::GetVariables(variables) => variables::get(self, station, variables).await,
             Command::SetVariables(variables) => variables::set(self, station, variables).await,
+            Command::RenewCertificate(usage) => certificates::renew(self, station, usage).await,
+            Command::InstallRoot { usage, pem } => certificates::install(self, station, &usage, pem).await,
+            Command::RemoveRoot(hash) => certificates::remove(self, station, hash).await,
         };
         match &outcome {
             Ok(done) => event(
@@ -269,6 +287,9 @@ impl Command {
             Self::Reset { .. } => "Reset",
             Self::GetVariables(_) => "GetVariables",
             Self::SetVariables(_) => "SetVariables",
+            Self::RenewCertificate(_) => "TriggerMessage",
+            Self::InstallRoot { .. } => "InstallCertificate",
+            Self::RemoveRoot(_) => "DeleteCertificate",
         }
     }
 
@@ -285,6 +306,9 @@ impl Command {
             Self::Reset { immediate: false } => "restart when no transaction runs".to_owned(),
             Self::GetVariables(variables) => format!("read {} variables", variables.len()),
             Self::SetVariables(variables) => format!("change {} variables", variables.len()),
+            Self::RenewCertificate(usage) => format!("renew its {}", usage.word()),
+            Self::InstallRoot { usage, .. } => format!("install a {usage}"),
+            Self::RemoveRoot(hash) => format!("remove the root with serial number {}", hash.serial),
         }
     }
 }

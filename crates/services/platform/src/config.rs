@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use gridlatch_keys::Signer;
 
+use crate::authority::StationAuthority;
+
 /// Configuration of the platform.
 #[derive(Debug, Clone)]
 pub struct PlatformConfig {
@@ -19,6 +21,8 @@ pub struct PlatformConfig {
     pub command_timeout: Duration,
     /// Stations without TLS are accepted at their word: security profile 0, for tests only.
     pub allow_plaintext: bool,
+    /// Who signs certificates for stations; without one their requests are refused.
+    pub authority: Option<Arc<dyn StationAuthority>>,
     /// ISO 3166 alpha-2 country of the operator, for charge detail records.
     pub country_code: String,
     /// The operator's party id (ISO 15118), for charge detail records.
@@ -44,6 +48,7 @@ impl Default for PlatformConfig {
             heartbeat: Duration::from_secs(60),
             command_timeout: Duration::from_secs(20),
             allow_plaintext: false,
+            authority: None,
             country_code: "DE".to_owned(),
             party_id: "GDL".to_owned(),
             bill_signer: None,

@@ -13,6 +13,7 @@ mod meter_values;
 mod notify_ev_charging_needs;
 mod notify_report;
 mod security_event_notification;
+mod sign_certificate;
 mod status_notification;
 mod transaction_event;
 
@@ -48,6 +49,7 @@ pub(crate) async fn handle(
         NotifyEVChargingNeedsRequest => notify_ev_charging_needs,
         NotifyReportRequest => notify_report,
         SecurityEventNotificationRequest => security_event_notification,
+        SignCertificateRequest => sign_certificate,
         StatusNotificationRequest => status_notification,
         TransactionEventRequest => transaction_event,
     }

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod authority;
 mod billing;
 mod bucket;
 mod commands;
@@ -24,13 +25,18 @@ mod registry;
 #[allow(unused_qualifications, reason = "utoipa writes them")]
 pub mod rest;
 mod server;
+mod signing;
 mod state;
 mod tls;
 mod upgrade;
 mod wire;
 
 pub use accept::{Accept, Peer, Plaintext, Refused};
-pub use commands::{Command, CommandError, CommandOutcome, VariableGet, VariableResult, VariableSet};
+pub use authority::{NotSigned, Signing, StationAuthority, StationCertificate};
+pub use commands::{
+    CertificateHash, Command, CommandError, CommandOutcome, InstalledCertificate, VariableGet,
+    VariableResult, VariableSet,
+};
 pub use config::{BillSigner, PlatformConfig};
 pub use server::{Platform, PlatformError, PlatformHandle};
 pub use state::PlatformState;

@@ -15,6 +15,7 @@ use crate::state::PlatformState;
 
 pub mod auth;
 mod cdrs;
+mod certificates;
 mod commands;
 mod events;
 mod health;
@@ -73,6 +74,10 @@ fn routes() -> OpenApiRouter<PlatformState> {
         .routes(routes!(commands::reset))
         .routes(routes!(commands::get_variables))
         .routes(routes!(commands::set_variables))
+        .routes(routes!(certificates::installed))
+        .routes(routes!(certificates::renew))
+        .routes(routes!(certificates::install))
+        .routes(routes!(certificates::remove))
         .routes(routes!(tariff::current, tariff::change));
     OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", api)
 }

@@ -9,6 +9,7 @@ use gridlatch_vocab::{Event, EventSink as _, StationId, catalogue};
 
 use crate::PlatformConfig;
 use crate::registry::Registry;
+use crate::signing::Signing;
 
 /// The platform. Cheap to clone; all clones are the same platform.
 #[derive(Debug, Clone)]
@@ -22,6 +23,7 @@ struct Inner {
     store: Store,
     hub: Hub,
     registry: Registry,
+    signing: Signing,
     shutdown: Shutdown,
     /// The last charging profile and remote start number given out.
     numbers: AtomicI64,
@@ -41,6 +43,7 @@ impl PlatformState {
                 store,
                 hub,
                 registry: Registry::default(),
+                signing: Signing::default(),
                 shutdown,
                 numbers: AtomicI64::new(last_number),
             }),
@@ -67,6 +70,11 @@ impl PlatformState {
 
     pub(crate) fn registry(&self) -> &Registry {
         &self.inner.registry
+    }
+
+    /// Stations' requests for certificates that are being answered.
+    pub(crate) fn signing(&self) -> &Signing {
+        &self.inner.signing
     }
 
     pub(crate) fn shutdown(&self) -> &Shutdown {

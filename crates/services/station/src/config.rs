@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::custody::Custody;
 use gridlatch_session::secc::{ControlMode, Kind, Limits};
 use gridlatch_tls::Credential;
 use gridlatch_vocab::{Amps, ConnectorId, EvseId, MilliWattHours, Personal, StationId, Volts, Watts};
@@ -16,6 +17,9 @@ pub struct StationConfig {
     pub evses: Vec<EvseConfig>,
     /// TLS on the cable. `None` is possible only together with `allow_plaintext_eim`.
     pub tls: Option<TlsSetup>,
+    /// The certificates the platform may renew while the station runs; where it holds certificates for
+    /// vehicles, they take the place of those in `tls`.
+    pub custody: Option<Custody>,
     /// Serve vehicles without TLS too, with external identification only.
     pub allow_plaintext_eim: bool,
     /// Where vehicles discover this station.

@@ -8,20 +8,39 @@ use gridlatch_trust::verdict;
 use gridlatch_vocab::Timestamp;
 use gridlatch_vocab::catalogue::pki;
 
+use crate::custody::{Custody, RootUse};
+
 /// Judges against the installed roots of mobility operators.
 #[derive(Debug)]
-struct Roots(Vec<Vec<u8>>);
+struct Roots {
+    configured: Vec<Vec<u8>>,
+    /// Roots the platform installs while the station runs.
+    custody: Option<Custody>,
+}
 
-/// A check against these roots; `None` without roots, which leaves the judgement to the platform.
-pub(crate) fn check(roots: &[Vec<u8>]) -> Option<Arc<dyn ContractCheck>> {
-    (!roots.is_empty()).then(|| Arc::new(Roots(roots.to_vec())) as Arc<dyn ContractCheck>)
+/// A check against these roots and those installed at the time; `None` where there cannot be any, which
+/// leaves the judgement to the platform.
+pub(crate) fn check(roots: &[Vec<u8>], custody: Option<&Custody>) -> Option<Arc<dyn ContractCheck>> {
+    (!roots.is_empty() || custody.is_some()).then(|| {
+        Arc::new(Roots {
+            configured: roots.to_vec(),
+            custody: custody.cloned(),
+        }) as Arc<dyn ContractCheck>
+    })
 }
 
 impl ContractCheck for Roots {
     fn check(&self, chain: &[Vec<u8>], now: Timestamp) -> Result<(), (ContractFault, String)> {
         // Cars on the road show contracts of either generation in either protocol; the profile that
         // comes further explains a refusal.
-        let judge = |profile| verdict::check(chain, &self.0, profile, now);
+        let mut roots = self.configured.clone();
+        if let Some(custody) = &self.custody {
+            roots.extend(custody.roots(RootUse::Mo));
+        }
+        if roots.is_empty() {
+            return Ok(());
+        }
+        let judge = |profile| verdict::check(chain, &roots, profile, now);
         let Err(second) = judge(Profile::iso2(Kind::ContractLeaf)) else {
             return Ok(());
         };

@@ -8,6 +8,7 @@
 //!
 //! Deliberately absent: V2G messages, contactors, and any decision whether energy may flow.
 
+mod certificates;
 mod client;
 mod commands;
 mod dial;
@@ -31,6 +32,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::backend::{FromPlatform, ToPlatform};
+use crate::custody::Custody;
 
 /// How the station reaches its platform, and what it says about itself.
 #[derive(Debug, Clone)]
@@ -44,6 +46,9 @@ pub struct CsmsConfig {
     pub identity: Option<Credential>,
     /// Roots of the platform's certificate, in DER.
     pub platform_roots: Vec<Vec<u8>>,
+    /// The certificates the platform may renew, and the roots it may install. With it, `identity` and
+    /// `platform_roots` are only what applies where it holds none.
+    pub custody: Option<Custody>,
     /// Where transaction messages wait.
     pub store: Store,
     /// At most 50 characters.
@@ -79,6 +84,7 @@ impl CsmsConfig {
             station,
             identity: None,
             platform_roots: Vec::new(),
+            custody: None,
             store,
             vendor: "Gridlatch".to_owned(),
             model: "Station".to_owned(),

@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod contracts;
 pub mod csms;
+pub mod custody;
 mod discovery;
 mod model;
 mod outlet;

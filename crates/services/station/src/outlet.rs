@@ -120,7 +120,7 @@ impl OutletTask {
         let contracts = station
             .tls
             .as_ref()
-            .and_then(|tls| crate::contracts::check(&tls.contract_roots));
+            .and_then(|tls| crate::contracts::check(&tls.contract_roots, station.custody.as_ref()));
         Self {
             config,
             eim: station.eim.clone(),

@@ -161,6 +161,9 @@ impl Station {
             SdpMode::Interface(name) => link_local(name)?,
         };
         let server = tls_server(&config, &report);
+        if let (Some(custody), Some(server)) = (&config.custody, &server) {
+            custody.serve(Arc::clone(server));
+        }
         let inoperative = server.is_none() && !config.allow_plaintext_eim;
         let tasks = TaskTracker::new();
         let (outbox, forward) = Outbox::new(to_platform);
@@ -216,6 +219,9 @@ impl Station {
             tasks.spawn(task.run(shutdown.clone()));
             endpoints.push(endpoint);
         }
+        if let Some(custody) = config.custody.clone() {
+            tasks.spawn(until(shutdown.clone(), custody.keep()));
+        }
         power::watch(&powers).map_err(StationError::Interlock)?;
         tasks.spawn(until(shutdown.clone(), route(from_platform, commands, running)));
         tasks.close();
@@ -241,8 +247,13 @@ fn tls_server(config: &StationConfig, report: &Reporter) -> Option<Arc<VehicleSe
         }
         return None;
     };
+    let held = config
+        .custody
+        .as_ref()
+        .map(|custody| custody.vehicle_credentials(gridlatch_host::now()))
+        .filter(|held| !held.is_empty());
     let server = VehicleServer::new(VehicleServerConfig {
-        credentials: setup.credentials.clone(),
+        credentials: held.unwrap_or_else(|| setup.credentials.clone()),
         vehicle_roots: setup.vehicle_roots.clone(),
         iso2: config.evses.iter().any(|evse| evse.iso2),
         iso20: config.evses.iter().any(|evse| evse.iso20) && !setup.vehicle_roots.is_empty(),

@@ -106,6 +106,7 @@ fn charge(case: Case) -> Option<(Outcome, Heard, Arc<Kept>)> {
             allow_legacy_cbc: true,
             key_log: None,
         }),
+        custody: None,
         allow_plaintext_eim: !case.is_tls(),
         sdp: SdpMode::Interface(link.station.interface().to_owned()),
         eim: EimPolicy::Assume {

@@ -3,6 +3,7 @@
 // A story that fails is read from what it printed.
 #![allow(clippy::print_stdout)]
 
+mod certificates_renewed;
 mod command_line;
 mod console_browser;
 mod josev_car;

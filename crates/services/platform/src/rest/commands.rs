@@ -62,7 +62,7 @@ pub(crate) struct Reset {
     immediate: bool,
 }
 
-async fn run(
+pub(super) async fn run(
     state: &PlatformState,
     station: &StationId,
     command: Command,

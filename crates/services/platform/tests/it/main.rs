@@ -1,6 +1,7 @@
 //! The platform as stations, operators and strangers meet it, over real sockets.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod certificates;
 mod commands;
 mod hostile;
 mod openapi;

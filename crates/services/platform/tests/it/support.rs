@@ -1,10 +1,11 @@
 //! A platform on a free port, and a station that says exactly what it is told to say.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use gridlatch_host::{Hub, HubConfig, Shutdown};
-use gridlatch_platform::{BillSigner, Plaintext, Platform, PlatformConfig, PlatformHandle};
+use gridlatch_platform::{BillSigner, Plaintext, Platform, PlatformConfig, PlatformHandle, StationAuthority};
 use gridlatch_store::Store;
 use gridlatch_vocab::{Code, Event, StationId};
 use serde_json::{Value, json};
@@ -37,10 +38,24 @@ impl World {
     }
 
     pub(crate) async fn signing(store: Store, bill_signer: Option<BillSigner>) -> Self {
+        Self::start(store, bill_signer, None).await
+    }
+
+    /// A platform with somebody who signs certificates for stations.
+    pub(crate) async fn certifying(authority: Arc<dyn StationAuthority>) -> Self {
+        Self::start(Store::open(":memory:").await.unwrap(), None, Some(authority)).await
+    }
+
+    async fn start(
+        store: Store,
+        bill_signer: Option<BillSigner>,
+        authority: Option<Arc<dyn StationAuthority>>,
+    ) -> Self {
         let hub = Hub::new(HubConfig::default(), None);
         let shutdown = Shutdown::new();
         let config = PlatformConfig {
             bill_signer,
+            authority,
             allow_plaintext: true,
             command_timeout: Duration::from_millis(500),
             ..PlatformConfig::default()

@@ -11,6 +11,7 @@ use gridlatch_vocab::{ConnectorId, EvseId, Timestamp, Watts, catalogue};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant as Tick;
 
+use super::certificates::Requests;
 use super::dial::Dialler;
 use super::link::{Link, Over};
 use super::meter::MeterSigner;
@@ -36,6 +37,8 @@ pub(super) struct Client {
     /// Set-points last handed to the charging side, and when they change by themselves.
     pub(super) setpoints: BTreeMap<EvseId, Option<Watts>>,
     pub(super) setpoints_due: Tick,
+    /// When the platform is asked for certificates.
+    pub(super) requests: Requests,
     /// The charging side has hung up.
     pub(super) finished: bool,
 }
@@ -69,6 +72,7 @@ impl Client {
             boot_reason: BootReasonEnum::PowerUp,
             setpoints: BTreeMap::new(),
             setpoints_due: Tick::now() + Duration::from_secs(86_400),
+            requests: Requests::new(),
             finished: false,
         })
     }
@@ -78,10 +82,15 @@ impl Client {
         mut to_platform: mpsc::Receiver<ToPlatform>,
         shutdown: Shutdown,
     ) -> Result<(), CsmsError> {
-        let dialler = Dialler::new(&self.config)?;
+        // What cannot work at all is said at once.
+        Dialler::new(&self.config, 0)?;
+        let mut attempt = 0;
         let mut pause = self.config.first_pause;
         let mut failing = false;
         loop {
+            // Certificates and roots may have changed since the last attempt; a certificate that does not
+            // get through is followed by the next one held.
+            let dialler = Dialler::new(&self.config, attempt)?;
             let dial = dialler.dial();
             tokio::pin!(dial);
             let dialled = loop {
@@ -100,6 +109,7 @@ impl Client {
                         format!("Connected to the platform: {what}."),
                     );
                     failing = false;
+                    attempt = 0;
                     self.profiles.offline_since(None);
                     self.follow_profiles();
                     let began = Instant::now();
@@ -128,6 +138,7 @@ impl Client {
                         self.report.event(catalogue::ocpp::CONNECT_FAILED, message);
                     }
                     failing = true;
+                    attempt += 1;
                 }
             }
             if self.finished && self.transactions.waiting().await? == 0 {

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::link::{Decided, Link, Then};
 use super::messages::{self, outgoing};
 use crate::backend::FromPlatform;
+use crate::custody::CertificateUse;
 
 /// How long the charging side may take to say yes or no.
 const DECISION: Duration = Duration::from_secs(20);
@@ -38,6 +39,10 @@ impl Link<'_> {
             "GetBaseReport" => Some(self.base_report(payload)),
             "GetTransactionStatus" => self.transaction_status(id, payload).transpose(),
             "TriggerMessage" => Some(self.trigger(payload)),
+            "CertificateSigned" => Some(self.certificate_signed(payload)),
+            "InstallCertificate" => Some(self.install_certificate(payload)),
+            "GetInstalledCertificateIds" => Some(self.installed_certificates(payload)),
+            "DeleteCertificate" => Some(self.delete_certificate(payload)),
             _ => Some(Err(CallError::not_supported(action))),
         }
     }
@@ -323,6 +328,11 @@ impl Link<'_> {
                 self.after.extend(told);
                 "Accepted"
             }
+            MessageTriggerEnum::SignChargingStationCertificate => {
+                self.trigger_signing(CertificateUse::Platform)
+            }
+            MessageTriggerEnum::SignV2GCertificate => self.trigger_signing(CertificateUse::Vehicle),
+            MessageTriggerEnum::SignV2G20Certificate => self.trigger_signing(CertificateUse::Vehicle20),
             _ => "NotImplemented",
         };
         Ok(json!({ "status": status }))
@@ -359,13 +369,13 @@ impl Link<'_> {
 }
 
 /// The schemas of 2.1 take what 2.0.1 sends; the frame was checked against its own version before.
-fn read<R: Request>(payload: Value) -> Result<R, CallError> {
+pub(super) fn read<R: Request>(payload: Value) -> Result<R, CallError> {
     decode::<R>(payload)
         .map(|tolerated| tolerated.payload)
         .map_err(|error| error.to_call_error())
 }
 
-fn rejected(code: &str, text: &str) -> Value {
+pub(super) fn rejected(code: &str, text: &str) -> Value {
     let short: String = text.chars().take(500).collect();
     json!({ "status": "Rejected", "statusInfo": { "reasonCode": code, "additionalInfo": short } })
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use gridlatch_ocpp::Version;
-use gridlatch_tls::{PlatformClient, PlatformClientConfig};
+use gridlatch_tls::{Credential, PlatformClient, PlatformClientConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::{CsmsConfig, CsmsError};
+use crate::custody::RootUse;
 
 /// A byte stream to the platform.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -41,7 +42,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const READ_BUFFER: usize = 4096;
 
 impl Dialler {
-    pub(super) fn new(config: &CsmsConfig) -> Result<Self, CsmsError> {
+    /// `attempt` counts failures in a row: with several certificates each attempt shows the next.
+    pub(super) fn new(config: &CsmsConfig, attempt: usize) -> Result<Self, CsmsError> {
         let (scheme, rest) = config
             .url
             .split_once("://")
@@ -49,11 +51,12 @@ impl Dialler {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (host, port) = split_authority(authority, if scheme == "wss" { 443 } else { 80 })
             .ok_or(CsmsError::Config("the platform's URL has no host and port"))?;
-        let tls = match (scheme, &config.identity) {
+        let (identity, platform_roots) = trusted(config, attempt);
+        let tls = match (scheme, identity) {
             ("wss", Some(identity)) => Some(
                 PlatformClient::new(PlatformClientConfig {
-                    identity: identity.clone(),
-                    platform_roots: config.platform_roots.clone(),
+                    identity,
+                    platform_roots,
                     handshake_timeout: CONNECT,
                 })
                 .map_err(CsmsError::Tls)?,
@@ -127,6 +130,22 @@ impl Dialler {
             security,
         })
     }
+}
+
+/// What to show the platform and which of its roots to believe, now.
+fn trusted(config: &CsmsConfig, attempt: usize) -> (Option<Credential>, Vec<Vec<u8>>) {
+    let Some(custody) = &config.custody else {
+        return (config.identity.clone(), config.platform_roots.clone());
+    };
+    let mut held = custody.platform_credentials(gridlatch_host::now());
+    let identity = if held.is_empty() {
+        config.identity.clone()
+    } else {
+        Some(held.swap_remove(attempt % held.len()))
+    };
+    let mut roots = custody.roots(RootUse::Csms);
+    roots.extend(config.platform_roots.iter().cloned());
+    (identity, roots)
 }
 
 /// `host:port`, `[v6]:port` or without a port.

@@ -100,6 +100,8 @@ pub(super) struct Link<'c> {
     pub(super) after: Vec<Outgoing>,
     /// The station restarts: the connection ends once everything is written.
     reboot: bool,
+    /// A new certificate is to be shown: the same, without a restart.
+    pub(super) reconnect: bool,
 }
 
 /// How long a write to the socket may block.
@@ -134,6 +136,7 @@ impl<'c> Link<'c> {
             commands: JoinSet::new(),
             after: Vec::new(),
             reboot: false,
+            reconnect: false,
         }
     }
 
@@ -147,7 +150,7 @@ impl<'c> Link<'c> {
             if !self.settle().await? {
                 return Ok(self.lost());
             }
-            if self.reboot {
+            if self.reboot || self.reconnect {
                 let _ = timeout(WRITE, self.socket.close(None)).await;
                 return Ok(self.lost());
             }
@@ -181,6 +184,7 @@ impl<'c> Link<'c> {
                 }
                 () = sleep_until(wake) => self.rpc.handle_timeout(Instant::now()),
                 () = sleep_until(self.beat) => self.beat(),
+                () = sleep_until(self.client.requests.at), if self.registration == Registration::Accepted => self.ask_for_certificates(),
                 () = sleep_until(delivery), if self.registration == Registration::Accepted && delivery > Tick::now() => {}
                 () = sleep_until(self.client.setpoints_due) => self.client.follow_profiles(),
                 () = shutdown.cancelled() => {

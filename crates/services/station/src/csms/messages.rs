@@ -3,7 +3,6 @@
 //! Messages are built with the types of 2.0.1, the stricter of the two, so that a message that waits in the
 //! outbox can be delivered to a platform of either version.
 
-use base64::Engine as _;
 use gridlatch_ocpp::{Payload as _, Request, Version, v201};
 use gridlatch_vocab::{ConnectorId, EvseId, Timestamp, Watts};
 use rust_decimal::Decimal;
@@ -67,7 +66,10 @@ pub(super) fn id_token(identification: &Identification) -> v201::IdToken {
 pub(super) fn authorize(identification: &Identification) -> Outgoing {
     let mut request = v201::AuthorizeRequest::new(id_token(identification));
     if let Identification::Contract { chain, .. } = identification {
-        let pem: String = chain.iter().map(|der| pem(der)).collect();
+        let pem: String = chain
+            .iter()
+            .map(|der| gridlatch_trust::certificate::to_pem(der))
+            .collect();
         // 2.0.1 allows 5500 characters; a longer chain goes by its hashes alone.
         request.certificate = (pem.len() <= 5500).then_some(pem);
         let hashes: Vec<_> = chain
@@ -90,17 +92,6 @@ pub(super) fn authorize(identification: &Identification) -> Outgoing {
         request.iso15118_certificate_hash_data = (!hashes.is_empty()).then_some(hashes);
     }
     outgoing(&request)
-}
-
-fn pem(der: &[u8]) -> String {
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let mut out = String::from("-----BEGIN CERTIFICATE-----\n");
-    for line in text.as_bytes().chunks(64) {
-        out.extend(line.iter().map(|byte| char::from(*byte)));
-        out.push('\n');
-    }
-    out.push_str("-----END CERTIFICATE-----\n");
-    out
 }
 
 /// Both registers, power, current, tension, charge. Energy is exact; what is measured as a float has three decimals.

@@ -84,6 +84,7 @@ pub(crate) fn bench_with(count: u16, plain: bool, change: impl FnOnce(&mut Stati
             .map(|n| EvseConfig::dc(EvseId(n), &format!("DE*GDL*E00000{n}*1"), CableMode::Virtual))
             .collect(),
         tls: Some(tls),
+        custody: None,
         allow_plaintext_eim: plain,
         sdp: SdpMode::Loopback,
         eim: EimPolicy::Assume {

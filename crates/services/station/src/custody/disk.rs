@@ -1,0 +1,209 @@
+//! Where keys and certificates are kept: a key is on the disk before its certificate, a certificate
+//! before it is used, and what is half there after a crash is not used.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gridlatch_keys::{FileKey, Signer as _, write_atomically};
+use gridlatch_tls::Credential;
+use gridlatch_trust::certificate;
+use gridlatch_vocab::Timestamp;
+use gridlatch_vocab::catalogue::{custody as codes, pki};
+use std::collections::BTreeMap;
+
+use super::shelf::Held;
+use super::{CertificateUse, CustodyError, RootUse};
+
+/// Files of one folder that are looked at.
+const MAX_FILES: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Disk {
+    folder: PathBuf,
+}
+
+impl Disk {
+    pub(super) fn open(folder: &Path) -> Result<Self, CustodyError> {
+        let disk = Self {
+            folder: folder.to_owned(),
+        };
+        let uses = CertificateUse::ALL.map(CertificateUse::folder);
+        let roots = RootUse::ALL.map(|usage| format!("roots/{}", usage.folder()));
+        let names = uses
+            .iter()
+            .map(|name| (*name).to_owned())
+            .chain(roots)
+            .chain(["pending".to_owned()]);
+        for name in names {
+            let path = disk.folder.join(name);
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .map_err(|error| failed("make the folder", &path, &error))?;
+        }
+        Ok(disk)
+    }
+
+    /// Whole pairs; a key without a certificate was never in use and is removed.
+    pub(super) fn pairs(&self, usage: CertificateUse) -> Result<Vec<(Credential, Timestamp)>, CustodyError> {
+        let mut found = Vec::new();
+        for key_path in self.files(usage.folder(), "key")? {
+            let pem_path = key_path.with_extension("pem");
+            if !pem_path.exists() {
+                let _ = fs::remove_file(&key_path);
+                continue;
+            }
+            let damaged =
+                |why: String| CustodyError::new(pki::STORE_DAMAGED, format!("{}: {why}", pem_path.display()));
+            let key = FileKey::load(&key_path).map_err(|error| damaged(error.to_string()))?;
+            let text = fs::read(&pem_path).map_err(|error| failed("read", &pem_path, &error))?;
+            let at = fs::metadata(&pem_path)
+                .and_then(|meta| meta.modified())
+                .map_err(|error| failed("read", &pem_path, &error))?;
+            let chain = certificate::from_pem(&text).map_err(|error| damaged(error.to_string()))?;
+            let spki = chain
+                .first()
+                .and_then(|leaf| certificate::public_key_der(leaf).ok())
+                .unwrap_or_default();
+            if spki != key.public_key_der() {
+                return Err(damaged("the key is another certificate's".to_owned()));
+            }
+            let label = format!("{}/{}", usage.folder(), stem(&key_path));
+            found.push((Credential::new(label, chain, Arc::new(key)), Timestamp(at.into())));
+        }
+        Ok(found)
+    }
+
+    pub(super) fn keep_pair(
+        &self,
+        usage: CertificateUse,
+        held: &Held,
+        key: &FileKey,
+    ) -> Result<(), CustodyError> {
+        let base = self.folder.join(usage.folder()).join(short(&held.fingerprint));
+        key.save(&base.with_extension("key"))
+            .map_err(|error| CustodyError::new(codes::NOT_KEPT, error.to_string()))?;
+        let chain: String = held
+            .credential
+            .chain
+            .iter()
+            .map(|der| certificate::to_pem(der))
+            .collect();
+        write(&base.with_extension("pem"), chain.as_bytes(), 0o644)
+    }
+
+    /// The certificate goes first: a key alone is removed at the next start.
+    pub(super) fn forget(&self, usage: CertificateUse, fingerprint: &str) {
+        let base = self.folder.join(usage.folder()).join(short(fingerprint));
+        let _ = fs::remove_file(base.with_extension("pem"));
+        let _ = fs::remove_file(base.with_extension("key"));
+    }
+
+    pub(super) fn pending(&self) -> Result<BTreeMap<CertificateUse, FileKey>, CustodyError> {
+        let mut found = BTreeMap::new();
+        for usage in CertificateUse::ALL {
+            let path = self.pending_path(usage);
+            if path.exists() {
+                let key = FileKey::load(&path)
+                    .map_err(|error| CustodyError::new(pki::STORE_DAMAGED, error.to_string()))?;
+                found.insert(usage, key);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn keep_pending(&self, usage: CertificateUse, key: &FileKey) -> Result<(), CustodyError> {
+        key.save(&self.pending_path(usage))
+            .map_err(|error| CustodyError::new(codes::NOT_KEPT, error.to_string()))
+    }
+
+    pub(super) fn forget_pending(&self, usage: CertificateUse) {
+        let _ = fs::remove_file(self.pending_path(usage));
+    }
+
+    fn pending_path(&self, usage: CertificateUse) -> PathBuf {
+        self.folder
+            .join("pending")
+            .join(usage.folder())
+            .with_extension("key")
+    }
+
+    pub(super) fn roots(&self) -> Result<Vec<(RootUse, Vec<u8>)>, CustodyError> {
+        let mut found = Vec::new();
+        for usage in RootUse::ALL {
+            for path in self.files(&format!("roots/{}", usage.folder()), "pem")? {
+                let text = fs::read(&path).map_err(|error| failed("read", &path, &error))?;
+                let ders = certificate::from_pem(&text).map_err(|error| {
+                    CustodyError::new(pki::STORE_DAMAGED, format!("{}: {error}", path.display()))
+                })?;
+                found.extend(ders.into_iter().map(|der| (usage, der)));
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn keep_root(&self, usage: RootUse, der: &[u8]) -> Result<(), CustodyError> {
+        write(
+            &self.root_path(usage, der)?,
+            certificate::to_pem(der).as_bytes(),
+            0o644,
+        )
+    }
+
+    pub(super) fn forget_root(&self, usage: RootUse, der: &[u8]) -> Result<(), CustodyError> {
+        let path = self.root_path(usage, der)?;
+        fs::remove_file(&path).map_err(|error| failed("remove", &path, &error))
+    }
+
+    fn root_path(&self, usage: RootUse, der: &[u8]) -> Result<PathBuf, CustodyError> {
+        let summary = certificate::summary(der)
+            .map_err(|error| CustodyError::new(pki::MALFORMED, error.to_string()))?;
+        Ok(self
+            .folder
+            .join("roots")
+            .join(usage.folder())
+            .join(short(&summary.fingerprint))
+            .with_extension("pem"))
+    }
+
+    fn files(&self, folder: &str, extension: &str) -> Result<Vec<PathBuf>, CustodyError> {
+        let path = self.folder.join(folder);
+        let entries = fs::read_dir(&path).map_err(|error| failed("list", &path, &error))?;
+        let mut found: Vec<PathBuf> = entries
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| path.extension().is_some_and(|found| found == extension))
+            .take(MAX_FILES)
+            .collect();
+        found.sort();
+        Ok(found)
+    }
+}
+
+fn short(fingerprint: &str) -> String {
+    fingerprint
+        .chars()
+        .take(32)
+        .collect::<String>()
+        .to_ascii_lowercase()
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), CustodyError> {
+    write_atomically(path, content, mode).map_err(|error| failed("write", path, &error))
+}
+
+fn failed(operation: &str, path: &Path, error: &io::Error) -> CustodyError {
+    CustodyError::new(
+        codes::NOT_KEPT,
+        format!("cannot {operation} {}: {error}", path.display()),
+    )
+}

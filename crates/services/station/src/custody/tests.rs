@@ -1,0 +1,449 @@
+#![allow(clippy::unwrap_used)]
+
+use gridlatch_trust::build::{Issuer, Request, build};
+
+use super::*;
+
+/// A V2G root with two sub-CAs, and a root for the platform's side, made for one test.
+struct World {
+    root: Vec<u8>,
+    sub1: Vec<u8>,
+    sub2: Vec<u8>,
+    sub2_key: FileKey,
+    csms: Vec<u8>,
+    csms_key: FileKey,
+}
+
+fn now() -> Timestamp {
+    gridlatch_host::now()
+}
+
+fn later(hours: i64) -> Timestamp {
+    Timestamp(now().0 + time::Duration::hours(hours))
+}
+
+fn certify(
+    kind: Kind,
+    name: &str,
+    spki: &[u8],
+    issuer: Option<(&[u8], &FileKey)>,
+    own: Option<&FileKey>,
+    (from, to): (Timestamp, Option<Timestamp>),
+) -> Vec<u8> {
+    let mut serial = [0; 8];
+    getrandom::fill(&mut serial).unwrap();
+    serial[0] &= 0x7f;
+    let request = Request {
+        profile: Profile::iso2(kind),
+        subject: Subject {
+            common_name: name.to_owned(),
+            organization: Some("Test".to_owned()),
+            country: Some("DE".to_owned()),
+        },
+        spki,
+        serial: &serial,
+        not_before: from,
+        not_after: to,
+        alt_names: Vec::new(),
+        ocsp_url: None,
+        crl_url: None,
+    };
+    let signer = issuer.map_or_else(|| own.unwrap(), |(_, key)| key);
+    let issuer = issuer.map_or(Issuer::Itself, |(der, _)| Issuer::Ca(der));
+    build(&request, issuer, signer.algorithm(), &|message| {
+        signer.sign(message).map_err(Into::into)
+    })
+    .unwrap()
+}
+
+fn key() -> FileKey {
+    FileKey::generate(KeyAlgorithm::P256).unwrap()
+}
+
+fn pem(ders: &[&Vec<u8>]) -> String {
+    ders.iter().map(|der| certificate::to_pem(der)).collect()
+}
+
+impl World {
+    fn new(name: &str) -> Self {
+        let past = (later(-240), None);
+        let (root_key, sub1_key, sub2_key, csms_key) = (key(), key(), key(), key());
+        let root = certify(
+            Kind::V2gRoot,
+            &format!("{name} root"),
+            root_key.public_key_der(),
+            None,
+            Some(&root_key),
+            past,
+        );
+        let sub1 = certify(
+            Kind::CpoSub1,
+            &format!("{name} sub 1"),
+            sub1_key.public_key_der(),
+            Some((&root, &root_key)),
+            None,
+            past,
+        );
+        let sub2 = certify(
+            Kind::CpoSub2,
+            &format!("{name} sub 2"),
+            sub2_key.public_key_der(),
+            Some((&sub1, &sub1_key)),
+            None,
+            past,
+        );
+        let csms = certify(
+            Kind::CsmsRoot,
+            &format!("{name} csms"),
+            csms_key.public_key_der(),
+            None,
+            Some(&csms_key),
+            past,
+        );
+        Self {
+            root,
+            sub1,
+            sub2,
+            sub2_key,
+            csms,
+            csms_key,
+        }
+    }
+
+    fn secc(&self, name: &str, spki: &[u8], life: (Timestamp, Option<Timestamp>)) -> Vec<u8> {
+        certify(
+            Kind::SeccLeaf,
+            name,
+            spki,
+            Some((&self.sub2, &self.sub2_key)),
+            None,
+            life,
+        )
+    }
+
+    fn chain(&self, leaf: &Vec<u8>) -> String {
+        pem(&[leaf, &self.sub2, &self.sub1])
+    }
+
+    /// What a certification authority answers to a request.
+    fn answer(&self, request: &SigningRequest, life: (Timestamp, Option<Timestamp>)) -> String {
+        let der = csr::from_pem(request.csr.as_bytes()).unwrap();
+        let asked = csr::parse(&der, &OpensslVerifier).unwrap();
+        let leaf = self.secc(&asked.subject.common_name.unwrap(), &asked.spki, life);
+        self.chain(&leaf)
+    }
+
+    fn config(&self, folder: &std::path::Path) -> CustodyConfig {
+        let key = key();
+        let leaf = self.secc(NAME, key.public_key_der(), (later(-200), None));
+        CustodyConfig {
+            folder: folder.to_owned(),
+            station: "GL-1".parse().unwrap(),
+            secc_name: NAME.to_owned(),
+            organization: "Test".to_owned(),
+            country: "DE".to_owned(),
+            vehicle: vec![Credential::new(
+                "delivered",
+                vec![leaf, self.sub2.clone(), self.sub1.clone()],
+                Arc::new(key),
+            )],
+            platform: None,
+            roots: vec![
+                (RootUse::V2g, self.root.clone()),
+                (RootUse::Csms, self.csms.clone()),
+            ],
+        }
+    }
+}
+
+const NAME: &str = "DE*GDL*E000001";
+
+fn shown(custody: &Custody, at: Timestamp) -> Vec<String> {
+    custody
+        .vehicle_credentials(at)
+        .iter()
+        .map(|credential| credential.label.clone())
+        .collect()
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_first_survives_a_restart_and_the_old_one_goes_after_48_hours() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new("A");
+    let config = world.config(folder.path());
+    let custody = Custody::open(config.clone(), now()).unwrap();
+    assert_eq!(shown(&custody, now()), ["delivered"]);
+    let request = custody.request(CertificateUse::Vehicle).unwrap();
+    let named = custody
+        .install(
+            CertificateUse::Vehicle,
+            &world.answer(&request, (later(-1), None)),
+            now(),
+        )
+        .unwrap();
+    assert_eq!(named.issuer, "A sub 2");
+    let label = format!("vehicle-2/{}", named.serial);
+    assert_eq!(shown(&custody, now()), [label, "delivered".to_owned()]);
+    assert_eq!(custody.due(now()), []);
+
+    let again = Custody::open(config.clone(), now()).unwrap();
+    let both = shown(&again, now());
+    assert_eq!(both.len(), 2);
+    assert_eq!(both[1], "delivered");
+    again.tick(later(CROSSOVER - 1));
+    assert_eq!(shown(&again, now()).len(), 2, "47 hours: both");
+    again.tick(later(CROSSOVER + 1));
+    assert_eq!(
+        shown(&again, now()),
+        [both[0].clone()],
+        "49 hours: the new one alone"
+    );
+    // What is left still answers after another restart.
+    assert_eq!(
+        shown(&Custody::open(config, later(CROSSOVER + 1)).unwrap(), now()).len(),
+        1
+    );
+}
+
+#[test]
+fn a_certificate_delivered_ahead_of_its_time_is_held_but_not_preferred() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new("A");
+    let custody = Custody::open(world.config(folder.path()), now()).unwrap();
+    let request = custody.request(CertificateUse::Vehicle).unwrap();
+    let answer = world.answer(&request, (later(24), None));
+    custody.install(CertificateUse::Vehicle, &answer, now()).unwrap();
+    assert_eq!(shown(&custody, now())[0], "delivered");
+    assert_ne!(shown(&custody, later(25))[0], "delivered");
+    custody.tick(later(CROSSOVER + 2));
+    assert_eq!(
+        shown(&custody, later(26)).len(),
+        2,
+        "the crossover begins with the new one's validity"
+    );
+}
+
+#[test]
+fn a_request_repeats_its_key_until_it_is_answered_even_across_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new("A");
+    let config = world.config(folder.path());
+    let first = Custody::open(config.clone(), now())
+        .unwrap()
+        .request(CertificateUse::Vehicle)
+        .unwrap();
+    let custody = Custody::open(config, now()).unwrap();
+    assert_eq!(custody.due(now()), [CertificateUse::Vehicle]);
+    let spki = |request: &SigningRequest| {
+        csr::parse(&csr::from_pem(request.csr.as_bytes()).unwrap(), &OpensslVerifier)
+            .unwrap()
+            .spki
+    };
+    assert_eq!(
+        spki(&custody.request(CertificateUse::Vehicle).unwrap()),
+        spki(&first)
+    );
+    let answer = world.answer(&first, (later(-1), None));
+    custody.install(CertificateUse::Vehicle, &answer, now()).unwrap();
+    let twice = custody
+        .install(CertificateUse::Vehicle, &answer, now())
+        .unwrap_err();
+    assert_eq!(twice.code, codes::NOT_ASKED, "an answer counts once");
+    assert_ne!(
+        spki(&custody.request(CertificateUse::Vehicle).unwrap()),
+        spki(&first)
+    );
+}
+
+#[test]
+fn what_a_vehicle_would_refuse_is_not_installed_and_the_old_one_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, stranger) = (World::new("A"), World::new("B"));
+    let custody = Custody::open(world.config(folder.path()), now()).unwrap();
+    let request = custody.request(CertificateUse::Vehicle).unwrap();
+    let der = csr::from_pem(request.csr.as_bytes()).unwrap();
+    let spki = csr::parse(&der, &OpensslVerifier).unwrap().spki;
+    let life = (later(-1), None);
+    let cases = [
+        (pki::NO_PATH, stranger.answer(&request, life)),
+        (
+            pki::COMMON_NAME,
+            world.chain(&world.secc("DE*GDL*E000002", &spki, life)),
+        ),
+        (
+            codes::NOT_ASKED,
+            world.chain(&world.secc(NAME, key().public_key_der(), life)),
+        ),
+        (
+            pki::EXPIRED,
+            world.chain(&world.secc(NAME, &spki, (later(-48), Some(later(-24))))),
+        ),
+        (pki::NO_PATH, pem(&[&world.secc(NAME, &spki, life)])),
+        (
+            pki::DOMAIN_COMPONENT,
+            pem(&[&certify(
+                Kind::StationClient,
+                NAME,
+                &spki,
+                Some((&world.csms, &world.csms_key)),
+                None,
+                life,
+            )]),
+        ),
+        (pki::MALFORMED, "no certificate".to_owned()),
+        (
+            pki::MALFORMED,
+            "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n".to_owned(),
+        ),
+    ];
+    for (code, answer) in cases {
+        let error = custody
+            .install(CertificateUse::Vehicle, &answer, now())
+            .expect_err(code.as_str());
+        assert_eq!(error.code, code, "{error}");
+        assert_eq!(shown(&custody, now()), ["delivered"]);
+    }
+    // After all of that the right answer still counts.
+    let answer = world.answer(&request, life);
+    custody.install(CertificateUse::Vehicle, &answer, now()).unwrap();
+}
+
+#[test]
+fn a_leaf_from_a_second_pki_is_held_beside_the_first_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, other) = (World::new("A"), World::new("B"));
+    let custody = Custody::open(world.config(folder.path()), now()).unwrap();
+    let request = custody.request(CertificateUse::Vehicle).unwrap();
+    let answer = other.answer(&request, (later(-1), None));
+    custody
+        .install(CertificateUse::Vehicle, &answer, now())
+        .unwrap_err();
+    custody
+        .install_root(RootUse::V2g, &certificate::to_pem(&other.root), now())
+        .unwrap();
+    custody.install(CertificateUse::Vehicle, &answer, now()).unwrap();
+    custody.tick(later(CROSSOVER * 2));
+    assert_eq!(shown(&custody, now()).len(), 2);
+    // The root above it cannot be pulled out from under it.
+    let hash = certificate::hash_data(&other.root, &other.root).unwrap();
+    assert_eq!(custody.remove_root(&hash, now()).unwrap_err().code, codes::IN_USE);
+    let listed = custody.installed(now());
+    assert_eq!(
+        listed
+            .iter()
+            .filter(|row| row.usage == "V2GRootCertificate")
+            .count(),
+        2
+    );
+    let chains: Vec<_> = listed
+        .iter()
+        .filter(|row| row.usage == "V2GCertificateChain")
+        .collect();
+    assert_eq!(chains.len(), 2);
+    assert!(
+        chains.iter().all(|row| row.others.len() == 2),
+        "leaf, and both sub-CAs as children"
+    );
+}
+
+#[test]
+fn only_a_root_is_installed_as_a_root_and_what_is_delivered_cannot_be_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new("A");
+    let config = world.config(folder.path());
+    let custody = Custody::open(config.clone(), now()).unwrap();
+    let leaf = world.secc(NAME, key().public_key_der(), (later(-1), None));
+    let expired_key = key();
+    let expired = certify(
+        Kind::V2gRoot,
+        "old",
+        expired_key.public_key_der(),
+        None,
+        Some(&expired_key),
+        (later(-48), Some(later(-24))),
+    );
+    for der in [&leaf, &world.sub1, &world.sub2, &expired] {
+        let error = custody
+            .install_root(RootUse::V2g, &certificate::to_pem(der), now())
+            .unwrap_err();
+        assert_eq!(error.code, codes::NO_ROOT, "{error}");
+    }
+    let two = pem(&[&world.root, &world.csms]);
+    assert_eq!(
+        custody.install_root(RootUse::V2g, &two, now()).unwrap_err().code,
+        pki::MALFORMED
+    );
+    let hash = certificate::hash_data(&world.root, &world.root).unwrap();
+    assert_eq!(custody.remove_root(&hash, now()).unwrap_err().code, codes::IN_USE);
+
+    let mo_key = key();
+    let mo = certify(
+        Kind::MoRoot,
+        "MO",
+        mo_key.public_key_der(),
+        None,
+        Some(&mo_key),
+        (later(-1), None),
+    );
+    custody
+        .install_root(RootUse::Mo, &certificate::to_pem(&mo), now())
+        .unwrap();
+    custody
+        .install_root(RootUse::Mo, &certificate::to_pem(&mo), now())
+        .unwrap();
+    assert_eq!(custody.roots(RootUse::Mo), [mo.clone()]);
+    let again = Custody::open(config, now()).unwrap();
+    assert_eq!(
+        again.roots(RootUse::Mo),
+        [mo.clone()],
+        "a root survives a restart"
+    );
+    let hash = certificate::hash_data(&mo, &mo).unwrap();
+    assert_eq!(again.remove_root(&hash, now()).unwrap(), RootUse::Mo);
+    assert_eq!(again.remove_root(&hash, now()).unwrap_err().code, codes::UNKNOWN);
+}
+
+#[test]
+fn a_key_without_its_certificate_is_not_used_and_a_damaged_pair_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new("A");
+    let config = world.config(folder.path());
+    let custody = Custody::open(config.clone(), now()).unwrap();
+    let request = custody.request(CertificateUse::Vehicle).unwrap();
+    let answer = world.answer(&request, (later(-1), None));
+    custody.install(CertificateUse::Vehicle, &answer, now()).unwrap();
+    let pair = folder.path().join("vehicle-2");
+    let file = |extension: &str| {
+        std::fs::read_dir(&pair)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.extension().is_some_and(|found| found == extension))
+    };
+    let pem_file = file("pem").unwrap();
+    let text = std::fs::read(&pem_file).unwrap();
+    std::fs::write(&pem_file, &text[text.len() / 2..]).unwrap();
+    let error = Custody::open(config.clone(), now()).unwrap_err();
+    assert_eq!(error.code, pki::STORE_DAMAGED, "{error}");
+    std::fs::remove_file(&pem_file).unwrap();
+    assert_eq!(
+        shown(&Custody::open(config, now()).unwrap(), now()),
+        ["delivered"]
+    );
+    assert_eq!(file("key"), None, "the lone key is gone");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_refuses_the_certificate_instead_of_showing_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new("A");
+    let custody = Custody::open(world.config(folder.path()), now()).unwrap();
+    let request = custody.request(CertificateUse::Vehicle).unwrap();
+    // Root may write anywhere; a folder that is gone stops everybody.
+    std::fs::remove_dir_all(folder.path().join("vehicle-2")).unwrap();
+    let answer = world.answer(&request, (later(-1), None));
+    let error = custody
+        .install(CertificateUse::Vehicle, &answer, now())
+        .unwrap_err();
+    assert_eq!(error.code, codes::NOT_KEPT, "{error}");
+    assert_eq!(shown(&custody, now()), ["delivered"]);
+}
