@@ -4,6 +4,9 @@
 //! is kept as events in the database (`pki list --events`).
 
 mod approve;
+mod backup;
+mod bundle;
+mod export;
 mod files;
 mod forecast;
 mod init;
@@ -13,6 +16,7 @@ mod policy;
 mod renew;
 mod revoke;
 mod show;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +57,16 @@ enum Command {
     List(list::ListArgs),
     /// Show one certificate or CA
     Show(show::ShowArgs),
+    /// Write roots or a chain as PEM
+    Bundle(bundle::BundleArgs),
+    /// Judge a chain by the CA's own roots and its revocations
+    Verify(verify::VerifyArgs),
+    /// Write certificates and keys as others load them
+    Export(export::ExportArgs),
+    /// Write one encrypted file with everything
+    Backup(backup::BackupArgs),
+    /// Restore a backup into an empty folder
+    Restore(backup::RestoreArgs),
     /// Approve what takes two operators
     Approve(approve::ApproveArgs),
     /// Operators: make a key, register one
@@ -77,6 +91,11 @@ pub(crate) fn run(command: PkiCommand) -> u8 {
             Command::Revoke(args) => (args.place.format, revoke::run(args).await),
             Command::List(args) => (args.place.format, list::run(args).await),
             Command::Show(args) => (args.place.format, show::run(args).await),
+            Command::Bundle(args) => (args.place.format, bundle::run(args).await),
+            Command::Verify(args) => (args.place.format, verify::run(args).await),
+            Command::Export(args) => (args.place.format, export::run(args).await),
+            Command::Backup(args) => (args.place.format, backup::backup(args).await),
+            Command::Restore(args) => (args.place.format, backup::restore(args).await),
             Command::Approve(args) => (args.place.format, approve::run(args).await),
             Command::Operator(args) => (args.format(), approve::operator(args).await),
             Command::Policy(args) => (args.format(), policy::run(args).await),

@@ -5,6 +5,7 @@
 //! key to another: a key that cannot be used is an error, never a reason to use a weaker one.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod delivery;
 mod ec;
 mod file;

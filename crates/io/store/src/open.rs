@@ -96,6 +96,29 @@ impl Store {
         Ok(self.rows(sql, params).await?.into_iter().next())
     }
 
+    /// Copies the database, as of one moment, into a file that must not exist, while it stays in use. Embedded
+    /// databases only: a server has tools of its own.
+    pub async fn snapshot(&self, to: &Path) -> Result<()> {
+        let unable = |reason: String| StoreError::Open {
+            place: to.display().to_string(),
+            source: reason.into(),
+        };
+        let path = to
+            .to_str()
+            .ok_or_else(|| unable("the path is not text".to_owned()))?;
+        match &self.readers {
+            Readers::Sqlite(_) => {
+                if to.exists() {
+                    return Err(unable("it exists already".to_owned()));
+                }
+                self.rows("VACUUM INTO $1", &[Param::from(path)]).await.map(drop)
+            }
+            Readers::Postgres(_) | Readers::Writer => Err(unable(
+                "only a database in a file is copied; use pg_dump for a server".to_owned(),
+            )),
+        }
+    }
+
     /// Whether the database answers, for health checks.
     pub async fn health(&self) -> Result<()> {
         self.row("SELECT 1", &[]).await.map(drop)

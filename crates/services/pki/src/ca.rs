@@ -10,6 +10,7 @@
 
 mod approval;
 mod authority;
+pub mod backup;
 mod enroll;
 mod error;
 mod hardware;
@@ -45,7 +46,7 @@ pub use init::{Control, Plan};
 pub use issue::{Issued, Order};
 pub use keyring::{FILE, KeyRing, KeySource};
 pub use ocsp_signer::OcspSigner;
-pub use pem::{from_pem_block, to_pem_block};
+pub use pem::{from_hex, from_pem_block, to_pem_block};
 pub use policy::{Policy, Requester, Role};
 pub use query::{CertificateQuery, Record};
 pub use revoke::Revocation;

@@ -73,7 +73,7 @@ pub(super) fn usual(kind: Kind, tree: &str) -> Option<String> {
         Kind::CpsLeaf => "cps-sub2",
         Kind::OemProvisioning | Kind::VehicleLeaf => "oem-sub2",
         Kind::ContractLeaf => "mo-sub2",
-        Kind::CsmsServer | Kind::StationClient => return Some("ocpp/csms-sub".to_owned()),
+        Kind::CsmsServer | Kind::StationClient | Kind::BillSigner => return Some("ocpp/csms-sub".to_owned()),
         _ => return None,
     };
     Some(format!("{tree}/{name}"))

@@ -218,3 +218,20 @@ async fn lists_are_numbered_once() {
         Some(crl(199, Some(1)))
     );
 }
+
+#[tokio::test]
+async fn a_copy_holds_what_was_committed_while_the_original_stays_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let store = Store::open(&place("a.db")).await.unwrap();
+    store.setting_put("x", "before").await.unwrap();
+    store.snapshot(&dir.path().join("b.db")).await.unwrap();
+    store.setting_put("x", "after").await.unwrap();
+    assert!(
+        store.snapshot(&dir.path().join("b.db")).await.is_err(),
+        "nothing is overwritten"
+    );
+    let copy = Store::open(&place("b.db")).await.unwrap();
+    assert_eq!(copy.setting_find("x").await.unwrap().as_deref(), Some("before"));
+    assert_eq!(store.setting_find("x").await.unwrap().as_deref(), Some("after"));
+}

@@ -438,6 +438,6 @@ pub(super) fn algorithm(spki: &[u8]) -> Option<KeyAlgorithm> {
     gridlatch_trust::certificate::key_algorithm(&key)
 }
 
-fn signed_by(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
+pub(super) fn signed_by(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
     algorithm(spki).is_some_and(|algorithm| verify(algorithm, spki, message, signature).unwrap_or(false))
 }

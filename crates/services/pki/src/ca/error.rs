@@ -43,7 +43,7 @@ pub enum CaError {
     #[error(transparent)]
     PolicyFile(#[from] PolicyError),
     /// It takes two operators.
-    #[error("{what} takes the approval of {needed} operators; file a request for it")]
+    #[error("{what} takes the approval of {needed} operators")]
     ApprovalNeeded {
         /// What was asked for.
         what: &'static str,
@@ -111,6 +111,16 @@ pub enum CaError {
     /// The database did not take it.
     #[error("the CA's database failed")]
     Store(#[from] StoreError),
+    /// A backup cannot be opened or is not whole.
+    #[error("{path}: {reason}", path = .path.display())]
+    Backup {
+        /// The row of the catalogue.
+        code: Code,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// A file could not be used.
     #[error("cannot {operation} {path}", path = .path.display())]
     File {
@@ -165,6 +175,7 @@ impl CaError {
             Self::Store(error) if is_full(error) => ca::DISK_FULL,
             Self::File { source, .. } if is_full(source) => ca::DISK_FULL,
             Self::Store(_) | Self::File { .. } => ca::STORE_FAILED,
+            Self::Backup { code, .. } => *code,
             Self::Exists(_) => ca::EXISTS,
             Self::Plan(_) => ca::PLAN_INVALID,
             Self::NotInitialised => ca::NOT_INITIALISED,

@@ -453,6 +453,7 @@ pub(crate) fn of_dev_leaf(stem: &str) -> Option<(Kind, &'static str)> {
         ("vehicle-", Kind::VehicleLeaf, "oem-sub2"),
         ("provisioning-", Kind::OemProvisioning, "oem-sub2"),
         ("contract-", Kind::ContractLeaf, "mo-sub2"),
+        ("bills", Kind::BillSigner, "csms-sub"),
         ("cps", Kind::CpsLeaf, "cps-sub2"),
     ]
     .into_iter()

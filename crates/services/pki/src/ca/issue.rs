@@ -1,9 +1,9 @@
 //! Issuing: policy, lint, signature, commit, in this order; nothing leaves before the last.
 
-use gridlatch_keys::Signer;
+use gridlatch_keys::{FileKey, Signer};
 use gridlatch_store::pki::{Inserted, NewCertificate};
 use gridlatch_trust::build::{AltName, Issuer, Request, Subject, build};
-use gridlatch_trust::profile::Authority as Role;
+use gridlatch_trust::profile::{Authority as Role, Kind};
 use gridlatch_trust::{Profile, certificate};
 use gridlatch_vocab::{Personal, Timestamp, catalogue::ca};
 use sha2::{Digest as _, Sha256};
@@ -77,6 +77,49 @@ impl Ca {
             approved: None,
         };
         self.issue_on(order, grounds).await
+    }
+
+    /// As [`Self::issue`], with a fresh key of the tree's type for a subject without further names: the
+    /// certificate, and the key as PKCS#8 PEM, which is kept nowhere else.
+    ///
+    /// # Errors
+    /// As [`Self::issue`], or no key can be made.
+    pub async fn issue_with_key(
+        &self,
+        authority: &str,
+        kind: Kind,
+        common_name: &str,
+        requester: Requester,
+    ) -> Result<(Issued, Vec<u8>), CaError> {
+        let world = self.authority(authority)?.world;
+        let wrap = |source| CaError::Key {
+            uri: "a new key".to_owned(),
+            source,
+        };
+        let key = FileKey::generate(world.algorithm()).map_err(wrap)?;
+        let pem = key.to_pem().map_err(wrap)?;
+        let order = Order {
+            authority: authority.to_owned(),
+            profile: world.profile(kind),
+            subject: Subject {
+                common_name: common_name.to_owned(),
+                organization: None,
+                country: None,
+            },
+            spki: key.public_key_der().to_vec(),
+            alt_names: Vec::new(),
+            not_before: None,
+            not_after: None,
+            requester,
+        };
+        Ok((self.issue(order).await?, pem))
+    }
+
+    /// Reports that something was written to files.
+    pub fn exported(&self, layout: &str, to: &std::path::Path, files: usize) {
+        self.emit(ca::EXPORTED, format!("{files} files as {layout}"), |event| {
+            event.with("layout", layout).with("to", to.display().to_string())
+        });
     }
 
     pub(super) async fn issue_on(&self, order: Order, grounds: Grounds) -> Result<Issued, CaError> {

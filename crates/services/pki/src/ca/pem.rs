@@ -21,3 +21,9 @@ pub fn to_pem_block(octets: &[u8], label: &str) -> String {
     // A label of letters and spaces is always encodable.
     encode_string(label, LineEnding::LF, octets).unwrap_or_default()
 }
+
+/// Hexadecimal text as octets.
+#[must_use]
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    hex::decode(text).ok()
+}

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod backups;
 mod control;
 mod hierarchy;
 mod issuing;
