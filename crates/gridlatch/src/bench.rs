@@ -1,6 +1,7 @@
 //! Measurements anyone can repeat: each figure beside a peer's from the same run.
 
 mod josev;
+pub(crate) mod keys;
 pub(crate) mod node;
 pub(crate) mod pnc;
 mod process;

@@ -19,6 +19,8 @@ enum What {
     Session(SessionArgs),
     /// Plug & Charge between two PKIs: which handshakes succeed, and who refuses the others and why
     Pnc(bench::pnc::PncArgs),
+    /// What a key costs by where it lives: in memory, in a token, in a TPM
+    Keys(bench::keys::KeysArgs),
     /// One side of a measured session; started by `bench session`
     #[command(hide = true)]
     Station(bench::node::StationArgs),
@@ -49,6 +51,7 @@ pub(crate) struct SessionArgs {
 pub(crate) fn run(command: BenchCommand) -> u8 {
     let outcome = match command.what {
         What::Pnc(args) => return bench::pnc::run(&args),
+        What::Keys(args) => bench::keys::run(&args),
         What::Session(args) => bench::session::run(&args),
         What::Station(args) => bench::node::station(&args),
         What::Car(args) => bench::node::car(&args),

@@ -11,6 +11,7 @@ mod files;
 mod forecast;
 mod init;
 mod issue;
+mod key;
 mod list;
 mod policy;
 mod renew;
@@ -71,6 +72,8 @@ enum Command {
     Approve(approve::ApproveArgs),
     /// Operators: make a key, register one
     Operator(approve::OperatorArgs),
+    /// Private keys in files, PKCS#11 tokens and TPMs
+    Key(key::KeyArgs),
     /// Show, check or replace the issuing policy
     Policy(policy::PolicyArgs),
     /// What stops working on which date if nothing is done
@@ -98,6 +101,7 @@ pub(crate) fn run(command: PkiCommand) -> u8 {
             Command::Restore(args) => (args.place.format, backup::restore(args).await),
             Command::Approve(args) => (args.place.format, approve::run(args).await),
             Command::Operator(args) => (args.format(), approve::operator(args).await),
+            Command::Key(args) => (args.format(), key::run(&args)),
             Command::Policy(args) => (args.format(), policy::run(args).await),
             // Needs no CA, and has exit codes of its own.
             Command::Forecast(args) => return forecast::run(&args),
