@@ -74,6 +74,7 @@ impl Holder {
             limits,
             meter_id: "GL-1".to_owned(),
             receipts: true,
+            provisioning: true,
             contracts: None,
             // What the corpus was recorded with, so that its requests belong to the session.
             entropy: Entropy {

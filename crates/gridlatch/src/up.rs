@@ -4,6 +4,7 @@
 mod authority;
 mod banner;
 mod commands;
+mod contracts;
 pub(crate) mod station_process;
 mod stations;
 mod web;
@@ -78,7 +79,8 @@ async fn serve(config: UpConfig) -> Result<()> {
     let hub = Hub::new(HubConfig::default(), Some(log));
     let shutdown = Shutdown::new();
 
-    let pki = dev::ensure(&data.dir("pki")?, &hub, now())?.reporting_to(Arc::new(hub.clone()));
+    let pki = dev::ensure(&data.dir("pki")?, &hub, now())?;
+    let pki = Arc::new(pki.reporting_to(Arc::new(hub.clone())));
     let store = open_store(&data, "platform.db").await?;
     let ca = authority::open(&data, &pki, &hub).await?;
     let platform = start_platform(&config, &pki, &ca, &store, &hub, &shutdown).await?;
@@ -182,7 +184,7 @@ async fn open_store(data: &DataDir, name: &str) -> Result<Store> {
 
 async fn start_platform(
     config: &UpConfig,
-    pki: &DevPki,
+    pki: &Arc<DevPki>,
     ca: &Ca,
     store: &Store,
     hub: &Hub,
@@ -198,6 +200,7 @@ async fn start_platform(
         listen: config.ocpp,
         mo_roots: pki.mo_roots(),
         authority: Some(Arc::new(authority::ForStations(ca.clone()))),
+        contracts: Some(contracts::provider(pki, store, hub).await?),
         bill_signer: Some(BillSigner {
             chain: bills.chain,
             key: bills.key,

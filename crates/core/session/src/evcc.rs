@@ -18,6 +18,7 @@ mod log;
 mod matching;
 mod output;
 mod policy;
+mod provision;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -37,7 +38,9 @@ pub use contract::{Contract, ContractSigner, Curve, raw_signature};
 pub use discovery::{Discovery, DiscoveryEvent, Found};
 pub use matching::{MATCH_RETRIES, Matching, MatchingConfig, MatchingEvent};
 pub use output::{End, Failure, Flow, Output, Pilot, StepName, StepRecord};
+pub use provision::{ContractAcceptance, ContractWish};
 
+use crate::provisioning::Action;
 use course::Course;
 use iso2::Iso2;
 use iso20::Iso20;
@@ -66,6 +69,9 @@ pub enum EvccSetupError {
     /// The contract has no certificate.
     #[error("the contract has no certificate chain")]
     EmptyChain,
+    /// ISO 15118-20 installs contracts and does not update them.
+    #[error("ISO 15118-20 has no update of a contract; ask for an installation")]
+    UpdateInIso20,
     /// ISO 15118-2 signs with P-256 only.
     #[error("ISO 15118-2 needs a contract key on P-256")]
     WrongCurve,
@@ -119,6 +125,23 @@ impl EvccSession {
             }
             if config.generation == Generation::Iso2 && contract.signer.curve() != Curve::P256 {
                 return Err(EvccSetupError::WrongCurve);
+            }
+        }
+        if let Authorisation::Install(wish) = &config.authorisation {
+            if !config.secured {
+                return Err(EvccSetupError::ContractWithoutTls);
+            }
+            if wish.chain.is_empty() {
+                return Err(EvccSetupError::EmptyChain);
+            }
+            match config.generation {
+                Generation::Iso2 if wish.signer.curve() != Curve::P256 => {
+                    return Err(EvccSetupError::WrongCurve);
+                }
+                Generation::Iso20 if wish.action == Action::Update => {
+                    return Err(EvccSetupError::UpdateInIso20);
+                }
+                _ => {}
             }
         }
         if config.generation == Generation::Iso2 && config.energy == Energy::DcBpt {
@@ -303,7 +326,22 @@ impl EvccSession {
                 Policy::Iso20(policy) => policy.next(&mut ctx, response),
             }
         };
+        self.follow(now, next);
+    }
+
+    fn follow(&mut self, now: Now, next: Next) {
         match next {
+            Next::Adopt(contract) => {
+                self.config.authorisation = Authorisation::Contract(*contract);
+                let next = {
+                    let (policy, mut ctx) = self.context(now);
+                    match policy {
+                        Policy::Iso2(policy) => policy.adopted(&ctx),
+                        Policy::Iso20(policy) => policy.adopted(&mut ctx),
+                    }
+                };
+                self.follow(now, next);
+            }
             Next::Send(request) => self.send(now, request),
             Next::Repeat(request) => self.send_after(now, request, self.config.repeat_ms),
             Next::Loop(request) => self.send_after(now, request, self.config.pace_ms),

@@ -17,6 +17,7 @@ mod framing;
 mod iso2;
 mod iso20;
 mod policy;
+mod provision;
 mod types;
 mod undecodable;
 
@@ -191,6 +192,13 @@ impl SeccSession {
         self.policy.authorized(verdict);
     }
 
+    /// What the platform says to [`Output::Provision`]: a response of the provisioning service in EXI (a refusal
+    /// of its own too), or why there is none.
+    /// What cannot be passed on is reported, and the vehicle told that there is no contract.
+    pub fn provisioned(&mut self, clock: Clock, answer: Result<Vec<u8>, String>) {
+        self.policy.provisioned(clock, answer);
+    }
+
     /// The next thing to carry out.
     pub fn poll(&mut self) -> Option<Output> {
         self.policy.outputs.pop_front()
@@ -251,6 +259,7 @@ impl SeccSession {
                 self.undecodable(&frame, &error);
                 break;
             }
+            self.policy.frame = frame;
             self.drain_engine(clock, evse);
         }
     }

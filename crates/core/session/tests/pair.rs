@@ -8,13 +8,17 @@ use gridlatch_session::evcc::{
     Authorisation, Contract, ContractSigner, Control, Curve, End, Energy, EvccConfig, EvccSession,
     Generation, Goal, Now, Output, Pilot, StepName, VehicleState, Wish,
 };
+use gridlatch_session::provisioning::Action;
 use gridlatch_session::secc::{
-    Clock, ControlMode, Demand, Entropy, Evse, Isolation, Kind, Limits, Output as Answer, SeccSession,
-    SeccSessionConfig, Verdict,
+    Clock, ControlMode, Demand, Entropy, Evse, Isolation, Kind, Limits, Notice, Output as Answer,
+    SeccSession, SeccSessionConfig, Verdict,
 };
 use gridlatch_vocab::{Amps, MilliWattHours, Personal, Timestamp, Volts, Watts};
 use iso15118::pnc::rustcrypto::SigningKey;
 use iso15118::pnc::{Sign as _, Suite};
+
+#[path = "pair/install.rs"]
+mod install;
 
 /// Signs in process with a fixed test key, in the DER form that `io/keys` returns.
 #[derive(Debug)]
@@ -247,6 +251,7 @@ fn station_config(run: &Run, tls: bool) -> SeccSessionConfig {
         },
         meter_id: "GDL-METER-1".to_owned(),
         receipts: false,
+        provisioning: true,
         contracts: None,
         entropy: Entropy {
             session_id: [1, 2, 3, 4, 5, 6, 7, 8],
@@ -256,10 +261,29 @@ fn station_config(run: &Run, tls: bool) -> SeccSessionConfig {
 }
 
 /// Drives both to the end; panics when either stalls.
-fn drive(run: &Run, mut control: impl FnMut(&mut World)) -> World {
+fn drive(run: &Run, control: impl FnMut(&mut World)) -> World {
+    drive_as(
+        vehicle_config(run, true),
+        station_config(run, true),
+        control,
+        |_, _, _| Some(Err("nobody provides contracts here".to_owned())),
+    )
+    .0
+}
+
+/// What the platform says to a request for a contract; `None` is silence.
+type Provided = Option<Result<Vec<u8>, String>>;
+
+/// As [`drive`], with a platform that provides contracts; also what the station reported.
+fn drive_as(
+    vehicle: EvccConfig,
+    outlet: SeccSessionConfig,
+    mut control: impl FnMut(&mut World),
+    mut provide: impl FnMut(Generation, Action, &[u8]) -> Provided,
+) -> (World, Vec<Notice>) {
     let mut world = World::new();
-    let mut car = EvccSession::new(vehicle_config(run, true), world.vehicle).unwrap();
-    let mut station = SeccSession::new(station_config(run, true), world.clock());
+    let mut car = EvccSession::new(vehicle, world.vehicle).unwrap();
+    let mut station = SeccSession::new(outlet, world.clock());
     car.start(world.now()).unwrap();
     let mut station_steps = Vec::new();
     for _ in 0..20_000 {
@@ -290,7 +314,16 @@ fn drive(run: &Run, mut control: impl FnMut(&mut World)) -> World {
                     Answer::Demand(demand) => world.demand = demand,
                     Answer::CloseContactor => world.wants_contactor = true,
                     Answer::OpenContactor(_) => world.wants_contactor = false,
-                    Answer::Event(notice) => station_steps.push(notice.message),
+                    Answer::Event(notice) => station_steps.push(notice),
+                    Answer::Provision {
+                        generation,
+                        action,
+                        exi,
+                    } => {
+                        if let Some(answer) = provide(generation, action, &exi) {
+                            station.provisioned(world.clock(), answer);
+                        }
+                    }
                     _ => {}
                 }
             }
@@ -306,7 +339,7 @@ fn drive(run: &Run, mut control: impl FnMut(&mut World)) -> World {
         }
         if world.end.is_some() {
             world.pass(10);
-            return world;
+            return (world, station_steps);
         }
         control(&mut world);
         world.pass(10);

@@ -327,6 +327,23 @@ pub fn subject_der(certificate: &[u8]) -> Result<Vec<u8>, CertificateError> {
         .map_err(|_| CertificateError::Malformed)
 }
 
+/// The subject key identifier; empty when the certificate has none or cannot be read.
+#[must_use]
+pub fn subject_key_id(der: &[u8]) -> Vec<u8> {
+    use x509_cert::ext::pkix::SubjectKeyIdentifier;
+    parse(der)
+        .ok()
+        .and_then(|parsed| {
+            parsed
+                .tbs_certificate
+                .get::<SubjectKeyIdentifier>()
+                .ok()
+                .flatten()
+                .map(|(_, id)| id.0.as_bytes().to_vec())
+        })
+        .unwrap_or_default()
+}
+
 /// A certificate as PEM.
 #[must_use]
 pub fn to_pem(der: &[u8]) -> String {

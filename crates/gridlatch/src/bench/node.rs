@@ -127,7 +127,7 @@ async fn accept_everything(mut requests: mpsc::Receiver<ToPlatform>) {
             } => {
                 let _ = durable.send(());
             }
-            ToPlatform::Status { .. } | ToPlatform::Transaction { .. } => {}
+            ToPlatform::Provision { .. } | ToPlatform::Status { .. } | ToPlatform::Transaction { .. } => {}
         }
     }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod bill;
 mod check;
+mod contract;
 mod http;
 mod order;
 mod show;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use gridlatch_evcc::{
-    Auth, BatteryConfig, ChargeConfig, ContractCredential, DiscoverAt, Energy, Generation, LinkConfig,
-    Outcome, Plug, StaplePolicy, TlsSetup,
+    Auth, BatteryConfig, ChargeConfig, DiscoverAt, Energy, Generation, LinkConfig, Outcome, Plug,
+    StaplePolicy, TlsSetup,
 };
 use gridlatch_host::{Shutdown, now};
 use gridlatch_pki::dev::{self, VehicleName};
@@ -156,16 +157,7 @@ fn papers(args: &ChargeArgs) -> Result<(Option<TlsSetup>, Auth)> {
     };
     let auth = match args.auth {
         AuthKind::Eim => Auth::Eim,
-        AuthKind::Pnc => {
-            let contract = pki
-                .contract(&name, generation)
-                .context("cannot get the vehicle's contract")?;
-            Auth::Contract(ContractCredential {
-                emaid: Personal::new(contract.emaid.reveal().as_str().to_owned()),
-                chain: contract.chain,
-                key: contract.key,
-            })
-        }
+        AuthKind::Pnc => contract::papers(args, &pki, &name, generation)?,
     };
     Ok((Some(tls), auth))
 }

@@ -251,6 +251,24 @@ fn private(group: &EcGroup, scalar: &[u8]) -> Result<PKey<Private>, ErrorStack> 
     PKey::from_ec_key(key)
 }
 
+impl FileKey {
+    /// The key with this private scalar, big-endian: what arrives in a vehicle.
+    ///
+    /// # Errors
+    /// The scalar is zero or not below the order of the curve; [`KeyError::Unsupported`] for Ed448.
+    pub fn from_scalar(algorithm: KeyAlgorithm, scalar: &[u8]) -> Result<Self, KeyError> {
+        let curve = match algorithm {
+            KeyAlgorithm::P256 => Nid::X9_62_PRIME256V1,
+            KeyAlgorithm::P521 => Nid::SECP521R1,
+            KeyAlgorithm::Ed448 => return Err(KeyError::Unsupported),
+        };
+        let key = EcGroup::from_curve_name(curve)
+            .and_then(|group| private(&group, scalar))
+            .map_err(crypto("read a private scalar"))?;
+        Self::from_pkey(key)
+    }
+}
+
 fn encrypt(key: &[u8; 32], plain: &[u8], aad: &[u8]) -> Result<Vec<u8>, ErrorStack> {
     let mut iv = [0; IV];
     rand_bytes(&mut iv)?;

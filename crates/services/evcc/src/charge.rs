@@ -18,7 +18,7 @@ use crate::discover::{Discovered, discover};
 use crate::outcome::{Outcome, Step, Summary, TlsSummary};
 use crate::plug::Cable;
 use crate::session::{Loops, Running};
-use crate::{signer, staple};
+use crate::{install, signer, staple};
 
 /// Pause before a request is repeated because the station answered `Ongoing`, milliseconds.
 const REPEAT_MS: u64 = 50;
@@ -215,6 +215,7 @@ fn open(config: &ChargeConfig, transport: &Transport, battery: &Battery) -> Resu
     let authorisation = match &config.auth {
         Auth::Eim => Authorisation::Eim,
         Auth::Contract(credential) => Authorisation::Contract(signer::contract(credential)?),
+        Auth::Install(credential) => Authorisation::Install(install::wish(credential)?),
     };
     EvccSession::new(
         EvccConfig {

@@ -14,6 +14,7 @@ use gridlatch_vocab::Personal;
 use tokio::sync::watch;
 
 use crate::battery::BatteryConfig;
+use crate::install::InstallCredential;
 use crate::progress::Progress;
 use crate::staple::StaplePolicy;
 
@@ -75,6 +76,8 @@ pub enum Auth {
     Eim,
     /// Plug & Charge.
     Contract(ContractCredential),
+    /// Plug & Charge with a contract that is asked for first.
+    Install(InstallCredential),
 }
 
 /// One charging session.

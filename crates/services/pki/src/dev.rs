@@ -309,6 +309,19 @@ impl DevPki {
         self.credential(World::of(generation), &format!("provisioning-{vehicle}"), &wanted)
     }
 
+    /// As [`Self::provisioning`], with the private key itself: it also opens what comes.
+    ///
+    /// # Errors
+    /// A certificate cannot be issued or stored.
+    pub fn provisioning_with_key(
+        &self,
+        vehicle: &VehicleName,
+        generation: Generation,
+    ) -> Result<(Vec<Vec<u8>>, Arc<FileKey>), PkiError> {
+        let credential = self.provisioning(vehicle, generation)?;
+        Ok((credential.chain, Arc::new(in_file(&*credential.key)?.clone())))
+    }
+
     /// The simulated vehicles that have a provisioning certificate here.
     #[must_use]
     pub(crate) fn vehicles(&self) -> Vec<VehicleName> {

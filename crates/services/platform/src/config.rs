@@ -7,6 +7,7 @@ use std::time::Duration;
 use gridlatch_keys::Signer;
 
 use crate::authority::StationAuthority;
+use crate::provider::ContractProvider;
 
 /// Configuration of the platform.
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ pub struct PlatformConfig {
     pub listen: SocketAddr,
     /// Roots of the mobility operators whose contracts are honoured, DER.
     pub mo_roots: Vec<Vec<u8>>,
+    /// Who provides contracts for vehicles that ask at a station; nobody, without one.
+    pub contracts: Option<Arc<dyn ContractProvider>>,
     /// The heartbeat interval stations are told.
     pub heartbeat: Duration,
     /// How long a command waits for the station's answer.
@@ -45,6 +48,7 @@ impl Default for PlatformConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             mo_roots: Vec::new(),
+            contracts: None,
             heartbeat: Duration::from_secs(60),
             command_timeout: Duration::from_secs(20),
             allow_plaintext: false,

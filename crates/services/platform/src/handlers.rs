@@ -8,6 +8,7 @@ use crate::wire::{self, Caller};
 
 mod authorize;
 mod boot_notification;
+mod get_15118_ev_certificate;
 mod heartbeat;
 mod meter_values;
 mod notify_ev_charging_needs;
@@ -44,6 +45,7 @@ pub(crate) async fn handle(
     route! {
         AuthorizeRequest => authorize,
         BootNotificationRequest => boot_notification,
+        Get15118EVCertificateRequest => get_15118_ev_certificate,
         HeartbeatRequest => heartbeat,
         MeterValuesRequest => meter_values,
         NotifyEVChargingNeedsRequest => notify_ev_charging_needs,

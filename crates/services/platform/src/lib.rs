@@ -21,6 +21,7 @@ mod journal;
 mod listener;
 mod meter;
 mod meter_key;
+mod provider;
 mod registry;
 #[allow(unused_qualifications, reason = "utoipa writes them")]
 pub mod rest;
@@ -38,6 +39,7 @@ pub use commands::{
     VariableResult, VariableSet,
 };
 pub use config::{BillSigner, PlatformConfig};
+pub use provider::{ContractProvider, ProvidedContract, Providing, ProvisioningAction, ProvisioningRefusal};
 pub use server::{Platform, PlatformError, PlatformHandle};
 pub use state::PlatformState;
 

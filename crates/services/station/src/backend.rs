@@ -3,6 +3,8 @@
 //! The charging side never sees OCPP; the platform link never sees a V2G message. Both ends are channels
 //! inside one process, so either can be replaced in a test.
 
+use gridlatch_session::evcc::Generation;
+use gridlatch_session::provisioning::Action;
 use gridlatch_vocab::{
     Amps, ConnectorId, EvseId, MilliWattHours, Percent, Personal, Timestamp, TransactionId, Volts, Watts,
 };
@@ -147,6 +149,19 @@ pub enum ToPlatform {
         identification: Identification,
         /// Where the verdict goes; a dropped sender counts as [`Authorization::Unreachable`].
         verdict: oneshot::Sender<Authorization>,
+    },
+    /// A vehicle asks for a contract (OCPP `Get15118EVCertificate`).
+    Provision {
+        /// The EVSE.
+        evse: EvseId,
+        /// Which standard's messages.
+        generation: Generation,
+        /// What it wants.
+        action: Action,
+        /// Its request in EXI, as it came.
+        exi: Vec<u8>,
+        /// Where the response goes, in EXI, or why there is none; a dropped sender counts as unreachable.
+        answer: oneshot::Sender<Result<Vec<u8>, String>>,
     },
     /// A connector changed state.
     Status {

@@ -107,6 +107,8 @@ pub struct EvseConfig {
     pub eim: bool,
     /// Ask for signed meter receipts (ISO 15118-2 Plug & Charge).
     pub receipts: bool,
+    /// Pass vehicles' requests for contracts on to the platform (over TLS only).
+    pub provisioning: bool,
     /// Control modes of ISO 15118-20, preferred one first.
     pub control_modes: Vec<ControlMode>,
     /// Where the meter's registers stand: import, export.
@@ -174,6 +176,7 @@ impl EvseConfig {
             pnc: true,
             eim: true,
             receipts: false,
+            provisioning: true,
             control_modes: vec![ControlMode::Dynamic, ControlMode::Scheduled],
             registers: (MilliWattHours(0), MilliWattHours(0)),
             remote_start_life: REMOTE_START_LIFE,

@@ -192,6 +192,7 @@ impl OutletTask {
                 heard = session::hear(&mut self.session, &mut buffer) => match heard {
                     Heard::Bytes(read) => self.received(&buffer, read),
                     Heard::Verdict(verdict) => self.verdict(verdict),
+                    Heard::Provided(answer) => self.provided(answer),
                 },
                 Some(connection) = self.connections.recv(), if leaving.is_none() => self.connected(connection),
                 message = recv(&mut self.cable) => self.cable_message(message),

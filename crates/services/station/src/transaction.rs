@@ -46,7 +46,7 @@ impl Outbox {
                 ..
             } => QUEUE / 2,
             ToPlatform::Transaction { .. } => usize::MAX,
-            ToPlatform::Authorize { .. } | ToPlatform::Status { .. } => QUEUE,
+            ToPlatform::Authorize { .. } | ToPlatform::Provision { .. } | ToPlatform::Status { .. } => QUEUE,
         };
         let waiting = self.waiting.load(std::sync::atomic::Ordering::Acquire);
         if waiting >= most {

@@ -2,6 +2,15 @@
 
 codes! {
     AUTHORIZED = "pnc.authorized", Info, Nobody, "The contract certificate, the signature over this session's challenge and the platform's verdict are all in order.", causes: [], remedy: "Nothing.";
+    CONTRACT_ASKED = "pnc.contract_asked", Info, Nobody, "A vehicle asks for a contract; the station passes its request on to the platform.", causes: [], remedy: "Nothing.";
+    CONTRACT_PASSED_ON = "pnc.contract_passed_on", Info, Nobody, "A contract of the provisioning service was passed on to the vehicle.", causes: [], remedy: "Nothing.";
+    CONTRACT_INSTALLED = "pnc.contract_installed", Notice, Nobody, "The vehicle verified, opened and keeps a new contract.", causes: [], remedy: "Nothing.";
+    CONTRACT_NOT_PROVIDED = "pnc.contract_not_provided", Warning, Platform, "A vehicle asked for a contract and got none.",
+        causes: ["nobody concluded a contract for this vehicle", "the platform or its provisioning service could not be reached in time", "this station does not pass such requests on"],
+        remedy: "The event says who refused; look for the provisioning service's event of the same moment.";
+    OFFER_UNTRUSTED = "pnc.offer_untrusted", Error, Pki, "The vehicle does not believe the contract it was offered.",
+        causes: ["the provisioning service's chain does not lead to a V2G root of this vehicle", "the mobility operator's chain breaks its profile", "the contract id is not the certificate's"],
+        remedy: "The event names the certificate and the rule; have the contract signed under a root the vehicle names.";
     SIGNATURE_INVALID = "pnc.signature_invalid", Error, Vehicle, "The vehicle's signature over this session's challenge does not verify.",
         causes: ["the vehicle signed with another key than its contract certificate names", "a replayed signature"],
         remedy: "Reinstall the contract certificate in the vehicle; if it recurs, treat it as an attack.",

@@ -6,6 +6,9 @@ codes! {
     REQUEST_MALFORMED = "provisioning.request_malformed", Warning, Vehicle, "A request for a contract cannot be read.",
         causes: ["it was cut short or altered on the way", "it belongs to another standard than stated", "hostile input"],
         remedy: "Look at it with `gridlatch decode`; compare the stated schema with the message.";
+    ANSWER_MALFORMED = "provisioning.answer_malformed", Error, Platform, "What the provisioning service answered cannot be passed on to the vehicle.",
+        causes: ["it is longer than any such message", "it answers another request, or by another standard", "it was cut short on the way"],
+        remedy: "Compare the bytes with `gridlatch decode`; the vehicle was told that there is no contract.";
     SIGNATURE_INVALID = "provisioning.signature_invalid", Error, Vehicle, "A provisioning message is not signed by the key of the certificate it names.",
         causes: ["the message was altered on the way", "the vehicle signs with another key than its provisioning certificate's", "an attempt to obtain somebody else's contract"],
         remedy: "Compare the certificate with the one in the provisioning pool; treat repeated occurrences as an attack.";

@@ -69,7 +69,7 @@ async fn platform(mut from_station: mpsc::Receiver<ToPlatform>, heard: Arc<Mutex
                     TransactionUpdate::Sample { .. } => {}
                 }
             }
-            ToPlatform::Status { .. } => {}
+            ToPlatform::Provision { .. } | ToPlatform::Status { .. } => {}
         }
     }
 }

@@ -3,6 +3,7 @@
 use gridlatch_vocab::Personal;
 
 use super::contract::Contract;
+use super::provision::ContractWish;
 
 /// The protocol generation a session speaks. A session offers exactly the one it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,23 @@ impl Generation {
             Self::Iso2 => "ISO 15118-2",
             Self::Iso20 => "ISO 15118-20",
         }
+    }
+
+    /// The namespace of the messages that both energy transfers share, as OCPP names the schema.
+    #[must_use]
+    pub const fn schema(self) -> &'static str {
+        match self {
+            Self::Iso2 => "urn:iso:15118:2:2013:MsgDef",
+            Self::Iso20 => "urn:iso:std:iso:15118:-20:CommonMessages",
+        }
+    }
+
+    /// The generation whose [`Self::schema`] this is.
+    #[must_use]
+    pub fn of_schema(schema: &str) -> Option<Self> {
+        [Self::Iso2, Self::Iso20]
+            .into_iter()
+            .find(|generation| generation.schema() == schema)
     }
 }
 
@@ -88,6 +106,8 @@ pub enum Authorisation {
     Eim,
     /// Plug & Charge with this contract.
     Contract(Contract),
+    /// Plug & Charge with a contract that the vehicle asks for first.
+    Install(ContractWish),
 }
 
 /// When one direction of energy flow has gone on long enough: the first of its conditions ends it.

@@ -7,8 +7,10 @@ mod setup;
 use iso15118::iso2::{self, BodyChoice as B};
 use iso15118::message::Message;
 
+use super::config::Authorisation;
 use super::output::StepName;
 use super::policy::{Context, Next, StopCause};
+use super::provision;
 use requests::body_of;
 
 /// Where an ISO 15118-2 session stands beyond what the order of messages says.
@@ -21,6 +23,8 @@ pub(crate) struct Iso2 {
     schedule: Schedule,
     limits: Limits,
     present_voltage: f64,
+    /// A contract was installed in this session.
+    installed: bool,
     stopping: bool,
     powered: bool,
     welding_checks: u32,
@@ -91,6 +95,15 @@ impl Iso2 {
             }
             B::ServiceDiscoveryRes(res) => self.on_services(ctx, res),
             B::PaymentServiceSelectionRes(_) => self.on_payment_selected(ctx),
+            B::CertificateInstallationRes(_) | B::CertificateUpdateRes(_) => {
+                match &ctx.config.authorisation {
+                    Authorisation::Install(wish) => provision::take(ctx, wish, response),
+                    _ => ctx.give_up(
+                        gridlatch_vocab::catalogue::session::STATION_UNEXPECTED,
+                        "a contract this vehicle did not ask for",
+                    ),
+                }
+            }
             B::PaymentDetailsRes(res) => self.on_payment_details(ctx, res),
             B::AuthorizationRes(res) => self.on_authorization(ctx, res),
             B::ChargeParameterDiscoveryRes(res) => self.on_parameters(ctx, res),
@@ -111,6 +124,18 @@ impl Iso2 {
 
     fn is_dc(&self, ctx: &Context<'_>) -> bool {
         ctx.config.energy.is_dc()
+    }
+
+    /// Identifies by the contract that was just installed.
+    pub(crate) fn adopted(&mut self, ctx: &Context<'_>) -> Next {
+        self.installed = true;
+        match &ctx.config.authorisation {
+            Authorisation::Contract(contract) => Next::Send(requests::payment_details(contract)),
+            _ => ctx.give_up(
+                gridlatch_vocab::catalogue::session::CONTRACT_UNUSABLE,
+                "there is no contract to identify by",
+            ),
+        }
     }
 
     /// Ends the identification step and goes on to the authorisation.

@@ -21,6 +21,8 @@ pub(crate) struct Iso20 {
     evse_id: String,
     /// The signed authorisation, sent again while the station answers `Ongoing`.
     authorization: Option<Message>,
+    /// The station's challenge, while a contract is asked for.
+    challenge: Vec<u8>,
     control: Control,
     service_id: u16,
     schedule_tuple: u32,
@@ -55,6 +57,7 @@ impl Iso20 {
         Self {
             evse_id: String::new(),
             authorization: None,
+            challenge: Vec::new(),
             control: control.unwrap_or(Control::Scheduled),
             service_id: 0,
             schedule_tuple: 1,
@@ -114,6 +117,7 @@ impl Iso20 {
                 })))
             }
             D::AuthorizationSetupRes(res) => self.on_authorization_setup(ctx, res),
+            D::CertificateInstallationRes(res) => self.on_installation(ctx, res, response),
             D::AuthorizationRes(res) => self.on_authorization(ctx, res),
             D::ServiceDiscoveryRes(res) => self.on_services(ctx, res),
             D::ServiceDetailRes(res) => self.on_service_detail(ctx, res),

@@ -22,6 +22,9 @@ pub enum StepName {
     /// The session exists and both sides know who they are.
     #[serde(rename = "identification")]
     Identification,
+    /// A contract was installed in the vehicle.
+    #[serde(rename = "contract")]
+    Contract,
     /// The station allows charging.
     #[serde(rename = "authorisation")]
     Authorisation,
@@ -55,6 +58,7 @@ impl StepName {
             Self::Tls => "tls",
             Self::Protocol => "protocol",
             Self::Identification => "identification",
+            Self::Contract => "contract",
             Self::Authorisation => "authorisation",
             Self::Parameters => "parameters",
             Self::CableCheck => "cable check",

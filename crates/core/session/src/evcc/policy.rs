@@ -4,6 +4,7 @@ use gridlatch_vocab::Code;
 use iso15118::message::Message;
 
 use super::config::{EvccConfig, Now, VehicleState};
+use super::contract::Contract;
 use super::course::Course;
 use super::log::Log;
 use super::output::{Failure, StepName};
@@ -55,6 +56,8 @@ pub(crate) enum Next {
     Repeat(Message),
     /// Send this charge-loop request after the pace.
     Loop(Message),
+    /// A contract was installed: identify by it from here on.
+    Adopt(Box<Contract>),
     /// `SessionStopRes` was the last word.
     Finished,
     /// The station asked to stop before power flowed, or something it offers is not enough: stop in

@@ -98,7 +98,7 @@ fn verdict(code: &str) -> (Code, Blame, &'static str) {
         "nocertificateavailable" => (
             session::STATION_REFUSED,
             Blame::Platform,
-            ": it cannot verify this contract",
+            ": no contract is to be had here, or it cannot verify the one it was shown",
         ),
         "certificatenotallowedatthisevse"
         | "contractcanceled"

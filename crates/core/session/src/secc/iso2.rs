@@ -12,9 +12,15 @@ use iso15118::iso2::{self, BodyChoice as B, ResponseCode as R};
 use super::common::v2;
 use super::policy::{Answer, Authority, Policy};
 use super::types::{Clock, Evse, Identity, Output, Step};
+use crate::evcc::Generation;
+use crate::provisioning::Action;
 
 /// The number of the charging service.
 const CHARGING: u16 = 1;
+
+/// The number of the certificate service, and its parameter sets (ISO 15118-2 table 105).
+const CERTIFICATE: u16 = 2;
+const CERTIFICATE_SETS: [(i16, &str); 2] = [(1, "Installation"), (2, "Update")];
 
 /// What an ISO 15118-2 session remembers.
 #[derive(Debug, Default)]
@@ -57,6 +63,12 @@ impl Policy {
                     self.outputs.push_back(Output::Authorize(Identity::External));
                 }
             }
+            B::CertificateInstallationReq(_) => {
+                self.ask_for_contract(Generation::Iso2, Action::Install, "CertificateInstallationReq");
+            }
+            B::CertificateUpdateReq(_) => {
+                self.ask_for_contract(Generation::Iso2, Action::Update, "CertificateUpdateReq");
+            }
             B::MeteringReceiptReq(request) => self.verify_receipt(request, message),
             other => self.prepare_charging_iso2(evse, other),
         }
@@ -80,14 +92,15 @@ impl Policy {
             }),
             B::ServiceDiscoveryReq(_) => B::ServiceDiscoveryRes(self.services()),
             B::ServiceDetailReq(request) => {
-                if request.service_id != CHARGING {
+                let certificates = request.service_id == CERTIFICATE && self.offers_provisioning();
+                if request.service_id != CHARGING && !certificates {
                     self.refusal = Some(R::FAILEDServiceIDInvalid as u8);
                     return None;
                 }
                 B::ServiceDetailRes(iso2::ServiceDetailRes {
                     response_code: R::OK,
                     service_id: request.service_id,
-                    service_parameter_list: None,
+                    service_parameter_list: certificates.then(certificate_sets),
                 })
             }
             B::PaymentServiceSelectionReq(_) => {
@@ -100,8 +113,11 @@ impl Policy {
             }),
             B::AuthorizationReq(_) => return self.answer_authorization(waited),
             B::CertificateInstallationReq(_) | B::CertificateUpdateReq(_) => {
-                self.refusal = Some(R::FAILEDNoCertificateAvailable as u8);
-                return None;
+                let answer = self.answer_provisioning(clock, waited);
+                if answer.is_none() {
+                    self.refusal = Some(R::FAILEDNoCertificateAvailable as u8);
+                }
+                return answer;
             }
             B::MeteringReceiptReq(_) => B::MeteringReceiptRes(iso2::MeteringReceiptRes {
                 response_code: R::OK,
@@ -148,7 +164,15 @@ impl Policy {
                     energy_transfer_mode: modes,
                 },
             },
-            service_list: None,
+            service_list: self.offers_provisioning().then(|| iso2::ServiceList {
+                service: vec![iso2::Service {
+                    service_id: CERTIFICATE,
+                    service_name: Some("Certificate".to_owned()),
+                    service_category: iso2::ServiceCategory::ContractCertificate,
+                    service_scope: None,
+                    free_service: true,
+                }],
+            }),
         }
     }
 
@@ -187,5 +211,19 @@ impl Policy {
         } else {
             iso2::EVSENotification::None
         }
+    }
+}
+
+/// What the certificate service can do.
+fn certificate_sets() -> iso2::ServiceParameterList {
+    let set = |(parameter_set_id, word): (i16, &str)| iso2::ParameterSet {
+        parameter_set_id,
+        parameter: vec![iso2::Parameter {
+            name: "Service".to_owned(),
+            choice: iso2::ParameterChoice::StringValue(word.to_owned()),
+        }],
+    };
+    iso2::ServiceParameterList {
+        parameter_set: CERTIFICATE_SETS.into_iter().map(set).collect(),
     }
 }

@@ -18,7 +18,9 @@ use iso15118::message::Message;
 use super::common::v20;
 use super::policy::{Answer, Policy, Wait};
 use super::types::{Clock, ControlMode, Evse, Step, StopCause};
+use crate::evcc::Generation;
 use crate::physical::iso20 as rational;
+use crate::provisioning::Action;
 
 /// The one schedule offered in scheduled mode, for a day.
 const TUPLE: u32 = 1;
@@ -41,6 +43,9 @@ impl Policy {
                 self.step(Step::Identified {
                     evcc_id: Personal::new(request.evcc_id.clone()),
                 });
+            }
+            D::CertificateInstallationReq(_) => {
+                self.ask_for_contract(Generation::Iso20, Action::Install, "CertificateInstallationReq");
             }
             D::AuthorizationReq(request) => self.authorization_request(clock, request),
             D::ServiceDiscoveryReq(_) if !self.is_authorised() => {
@@ -111,7 +116,8 @@ impl Policy {
                     response_code: R::OK,
                 })
             }
-            // Certificate installation and metering confirmation are not offered.
+            D::CertificateInstallationReq(_) => return self.answer_provisioning(clock, waited),
+            // Metering confirmation is not offered.
             _ => return None,
         };
         Some(Answer::with(Message::Iso20(Box::new(body))))

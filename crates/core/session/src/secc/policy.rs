@@ -8,6 +8,7 @@ use gridlatch_vocab::{Amps, Code, Percent, Volts, Watts};
 use iso15118::message::Message;
 
 use super::contract::Contract;
+use super::provision::Provisioning;
 use super::types::{
     Clock, ControlMode, Demand, Evse, Isolation, Kind, Notice, Output, SeccSessionConfig, Step, StopCause,
     Verdict,
@@ -66,6 +67,11 @@ pub(super) struct Policy {
     pub(super) refusal: Option<u8>,
     pub(super) iso2: super::iso2::State,
     pub(super) iso20: super::iso20::State,
+    /// The frame in work, with its header.
+    pub(super) frame: Vec<u8>,
+    pub(super) provisioning: Provisioning,
+    /// Requests for a contract in this session.
+    pub(super) provisioning_asked: u8,
     transferring: bool,
     demand: Demand,
     soc: Option<Percent>,
@@ -92,6 +98,9 @@ impl Policy {
             refusal: None,
             iso2: super::iso2::State::default(),
             iso20: super::iso20::State::default(),
+            frame: Vec::new(),
+            provisioning: Provisioning::Idle,
+            provisioning_asked: 0,
             transferring: false,
             demand: Demand::Off,
             soc: None,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::evcc::Generation;
+use crate::provisioning::Action;
 use gridlatch_vocab::{Amps, Code, MilliWattHours, Percent, Personal, Timestamp, Volts, Watts};
 
 /// The two times a session needs: one that never jumps, for timers, and the wall clock, for messages
@@ -132,6 +134,8 @@ pub struct SeccSessionConfig {
     pub meter_id: String,
     /// Ask the vehicle to sign meter readings (ISO 15118-2 Plug & Charge).
     pub receipts: bool,
+    /// Pass requests for contracts on to the platform (Plug & Charge over TLS only).
+    pub provisioning: bool,
     /// The station's own judgement of contract chains; `None` leaves it to the platform.
     pub contracts: Option<Arc<dyn ContractCheck>>,
     /// Randomness for this session; never used for another one.
@@ -318,6 +322,16 @@ pub enum Output {
     Step(Step),
     /// Ask the platform; answer with [`super::SeccSession::authorized`].
     Authorize(Identity),
+    /// Ask the platform for a contract for the vehicle (OCPP `Get15118EVCertificate`); answer with
+    /// [`super::SeccSession::provisioned`] within about four seconds.
+    Provision {
+        /// Which standard's messages.
+        generation: Generation,
+        /// What the vehicle wants.
+        action: Action,
+        /// Its request in EXI, as it came.
+        exi: Vec<u8>,
+    },
     /// Start the isolation test.
     TestIsolation,
     /// Deliver this from now on.

@@ -36,6 +36,15 @@ pub(crate) enum AuthKind {
     Eim,
 }
 
+/// What to ask for where a contract is to come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InstallKind {
+    /// A first contract, by the vehicle's provisioning certificate
+    Install,
+    /// A new certificate for the contract it holds (ISO 15118-2)
+    Update,
+}
+
 /// Who decides the power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ControlKind {
@@ -89,6 +98,9 @@ pub(crate) struct ChargeArgs {
         default_value_if("no_tls", "true", "eim")
     )]
     pub(crate) auth: AuthKind,
+    /// Ask for a contract at the station first, and keep it; `update` asks for a new certificate of the one kept
+    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, default_missing_value = "install", conflicts_with = "no_tls")]
+    pub(crate) install_contract: Option<InstallKind>,
     /// Connect without TLS (ISO 15118-2 with eim only, and only if the station's policy allows it)
     #[arg(long)]
     pub(crate) no_tls: bool,

@@ -243,7 +243,7 @@ fn data_iso20(
     let leaf = chain.first().map_or(&[][..], Vec::as_slice);
     let unmakeable = |message: String| ProvisioningError::new(codes::UNMAKEABLE, Refusal::Failed, message);
     let receiver = certificate::public_key_der(receiver).map_err(|error| unmakeable(error.to_string()))?;
-    let aad = additional_data(order.pcid.reveal(), &subject_key_id(leaf));
+    let aad = additional_data(order.pcid.reveal(), &certificate::subject_key_id(leaf));
     let sealed = seal_p521(&key, &receiver, &aad, kdf).map_err(|error| unmakeable(error.to_string()))?;
     Ok(ContractData {
         emaid: Personal::new(order.emaid.reveal().as_str().to_owned()),
@@ -284,20 +284,4 @@ fn mismatch() -> ProvisioningError {
         Refusal::Failed,
         "the new contract certificate is not for the new key [V2G2-823]",
     )
-}
-
-/// The subject key identifier; empty where there is none.
-pub(crate) fn subject_key_id(der: &[u8]) -> Vec<u8> {
-    use x509_cert::ext::pkix::SubjectKeyIdentifier;
-    certificate::parse(der)
-        .ok()
-        .and_then(|parsed| {
-            parsed
-                .tbs_certificate
-                .get::<SubjectKeyIdentifier>()
-                .ok()
-                .flatten()
-                .map(|(_, id)| id.0.as_bytes().to_vec())
-        })
-        .unwrap_or_default()
 }

@@ -194,7 +194,7 @@ pub(crate) fn open(
             },
             receiver,
             &certificate::public_key_der(leaf).unwrap(),
-            &gridlatch_keys::delivery::additional_data(pcid, &conclude::subject_key_id(leaf)),
+            &gridlatch_keys::delivery::additional_data(pcid, &certificate::subject_key_id(leaf)),
             &Kdf::default(),
         )
         .unwrap(),

@@ -164,6 +164,8 @@ impl Client {
             Some(ToPlatform::Authorize { verdict, .. }) => {
                 let _ = verdict.send(Authorization::Unreachable);
             }
+            // Dropping the sender says that nobody can be reached.
+            Some(ToPlatform::Provision { .. }) => {}
             Some(message) => self.keep(message, true).await?,
         }
         Ok(())
@@ -175,6 +177,7 @@ impl Client {
             ToPlatform::Authorize { verdict, .. } => {
                 let _ = verdict.send(Authorization::Unreachable);
             }
+            ToPlatform::Provision { .. } => {}
             ToPlatform::Status {
                 at,
                 evse,

@@ -11,6 +11,8 @@ use gridlatch_ocpp::v201::BootReasonEnum;
 use gridlatch_ocpp::{
     Answer, CallError, ErrorCode, MessageId, Rpc, RpcConfig, RpcEvent, decode, find, violations,
 };
+use gridlatch_session::evcc::Generation;
+use gridlatch_session::provisioning::Action;
 use gridlatch_vocab::catalogue;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -42,6 +44,7 @@ enum Purpose {
         verdict: oneshot::Sender<Authorization>,
         contract: bool,
     },
+    Provision(oneshot::Sender<Result<Vec<u8>, String>>),
     Transaction {
         number: i64,
         parcel: Parcel,
@@ -175,6 +178,9 @@ impl<'c> Link<'c> {
                 message = to_platform.recv(), if !self.client.finished => match message {
                     None => self.client.finished = true,
                     Some(ToPlatform::Authorize { identification, verdict, .. }) => self.authorize(&identification, verdict),
+                    Some(ToPlatform::Provision { generation, action, exi, answer, .. }) => {
+                        self.provision(generation, action, &exi, answer);
+                    }
                     Some(message) => self.client.keep(message, self.registration != Registration::Accepted).await?,
                 },
                 Some(done) = self.commands.join_next() => {
@@ -318,6 +324,28 @@ impl<'c> Link<'c> {
         }
     }
 
+    fn provision(
+        &mut self,
+        generation: Generation,
+        action: Action,
+        exi: &[u8],
+        answer: oneshot::Sender<Result<Vec<u8>, String>>,
+    ) {
+        if self.registration != Registration::Accepted {
+            let _ = answer.send(Err("the platform has not accepted this station".to_owned()));
+            return;
+        }
+        let message = messages::provision(generation, action, exi);
+        if let Err(Purpose::Provision(answer)) = self.call(message, Purpose::Provision(answer)) {
+            // Requests of ISO 15118-20 can be longer than OCPP 2.0.1 carries.
+            let _ = answer.send(Err(format!(
+                "the request of {} bytes cannot be sent over OCPP {}",
+                exi.len(),
+                self.rpc.version()
+            )));
+        }
+    }
+
     fn tell_connectors(&mut self) {
         for key in core::mem::take(&mut self.client.untold) {
             if let Some((at, status)) = self.client.connectors.get(&key).copied() {
@@ -374,6 +402,9 @@ impl<'c> Link<'c> {
                         drop(verdict.send(Authorization::Unreachable))
                     }
                     Some(Purpose::Boot) => self.beat = Tick::now() + self.interval(),
+                    Some(Purpose::Provision(answer)) => {
+                        let _ = answer.send(Err("the platform did not answer in time".to_owned()));
+                    }
                     _ => {}
                 }
                 self.silent += 1;
@@ -400,6 +431,9 @@ impl<'c> Link<'c> {
             Some(Purpose::Boot) => self.booted(answer),
             Some(Purpose::Authorize { verdict, contract }) => {
                 let _ = verdict.send(self.verdict(answer, contract));
+            }
+            Some(Purpose::Provision(waiting)) => {
+                let _ = waiting.send(messages::provided(answer));
             }
             Some(Purpose::Transaction { number, parcel }) => {
                 self.delivering = false;

@@ -3,7 +3,10 @@
 //! Messages are built with the types of 2.0.1, the stricter of the two, so that a message that waits in the
 //! outbox can be delivered to a platform of either version.
 
-use gridlatch_ocpp::{Payload as _, Request, Version, v201};
+use base64::Engine as _;
+use gridlatch_ocpp::{Answer, Payload as _, Request, Version, decode, v21, v201};
+use gridlatch_session::evcc::Generation;
+use gridlatch_session::provisioning::Action;
 use gridlatch_vocab::{ConnectorId, EvseId, Timestamp, Watts};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -92,6 +95,36 @@ pub(super) fn authorize(identification: &Identification) -> Outgoing {
         request.iso15118_certificate_hash_data = (!hashes.is_empty()).then_some(hashes);
     }
     outgoing(&request)
+}
+
+/// M01, M02: a vehicle's request for a contract, as it came.
+pub(super) fn provision(generation: Generation, action: Action, exi: &[u8]) -> Outgoing {
+    let action = match action {
+        Action::Install => v201::CertificateActionEnum::Install,
+        Action::Update => v201::CertificateActionEnum::Update,
+    };
+    outgoing(&v201::Get15118EVCertificateRequest::new(
+        action,
+        base64::engine::general_purpose::STANDARD.encode(exi),
+        generation.schema().to_owned(),
+    ))
+}
+
+/// What the platform says to [`provision`]. A response in EXI is for the vehicle whatever the status is: a refusal
+/// tells it why.
+pub(super) fn provided(answer: Answer) -> Result<Vec<u8>, String> {
+    let payload = answer.map_err(|error| format!("the platform answered with {error}"))?;
+    let response = decode::<v21::Get15118EVCertificateResponse>(payload)
+        .map_err(|error| error.to_string())?
+        .payload;
+    let exi = base64::engine::general_purpose::STANDARD
+        .decode(response.exi_response.trim())
+        .map_err(|error| format!("the platform's EXI is no base64: {error}"))?;
+    if exi.is_empty() {
+        let reason = response.status_info.and_then(|info| info.additional_info);
+        return Err(reason.unwrap_or_else(|| "the platform provides no contract".to_owned()));
+    }
+    Ok(exi)
 }
 
 /// Both registers, power, current, tension, charge. Energy is exact; what is measured as a float has three decimals.

@@ -40,6 +40,23 @@ impl OutletTask {
             }
             Output::Step(step) => self.stepped(&step),
             Output::Authorize(identity) => self.authorize(identity),
+            Output::Provision {
+                generation,
+                action,
+                exi,
+            } => {
+                let (answer, provided) = oneshot::channel();
+                self.shared.outbox.send(ToPlatform::Provision {
+                    evse: self.config.evse,
+                    generation,
+                    action,
+                    exi,
+                    answer,
+                });
+                if let Some(session) = &mut self.session {
+                    session.provision = Some(provided);
+                }
+            }
             Output::TestIsolation => {
                 let now = self.shared.power.now();
                 self.shared.power.lock().model.test_isolation(now);

@@ -30,6 +30,8 @@ pub(super) struct Session {
     pub(super) tls: bool,
     pub(super) transmit: Vec<u8>,
     pub(super) asked: Option<Asked>,
+    /// A request for a contract that the platform has.
+    pub(super) provision: Option<oneshot::Receiver<Result<Vec<u8>, String>>>,
     pub(super) authorised: bool,
     pub(super) charging: bool,
 }
@@ -60,6 +62,8 @@ pub(super) enum Heard {
     Bytes(io::Result<usize>),
     /// The platform's verdict.
     Verdict(Authorization),
+    /// What the platform says to a request for a contract.
+    Provided(Result<Vec<u8>, String>),
 }
 
 /// Waits for the vehicle or the platform. Cancel safe.
@@ -67,18 +71,45 @@ pub(super) async fn hear(session: &mut Option<Session>, buffer: &mut [u8]) -> He
     let Some(session) = session else {
         return std::future::pending().await;
     };
-    let Session { stream, asked, .. } = session;
-    let Some(asked) = asked else {
+    let Session {
+        stream,
+        asked,
+        provision,
+        ..
+    } = session;
+    if asked.is_none() && provision.is_none() {
         return Heard::Bytes(stream.read(buffer).await);
-    };
+    }
     tokio::select! {
         // A dropped sender counts as unreachable, as the contract of the backend says.
-        verdict = &mut asked.verdict => Heard::Verdict(verdict.unwrap_or(Authorization::Unreachable)),
+        verdict = answer(asked.as_mut().map(|asked| &mut asked.verdict)) => {
+            Heard::Verdict(verdict.unwrap_or(Authorization::Unreachable))
+        }
+        provided = answer(provision.as_mut()) => Heard::Provided(
+            provided.unwrap_or_else(|| Err("the platform cannot be reached".to_owned()))
+        ),
         read = stream.read(buffer) => Heard::Bytes(read),
     }
 }
 
+/// What comes back, `None` when nobody will answer any more; waits for ever when nothing was asked.
+async fn answer<T>(receiver: Option<&mut oneshot::Receiver<T>>) -> Option<T> {
+    match receiver {
+        Some(receiver) => receiver.await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
 impl OutletTask {
+    pub(super) fn provided(&mut self, answer: Result<Vec<u8>, String>) {
+        let clock = self.clock();
+        if let Some(session) = &mut self.session {
+            session.provision = None;
+            session.engine.provisioned(clock, answer);
+        }
+        self.drive(clock);
+    }
+
     pub(super) fn connected(&mut self, connection: Connection) {
         let Connection {
             stream,
@@ -116,6 +147,7 @@ impl OutletTask {
             limits: self.config.limits,
             meter_id: format!("GL-{}", self.config.evse),
             receipts: self.config.receipts,
+            provisioning: self.config.provisioning,
             contracts: self.contracts.clone(),
             entropy,
         };
@@ -127,6 +159,7 @@ impl OutletTask {
             tls,
             transmit: Vec::with_capacity(1024),
             asked: None,
+            provision: None,
             authorised: false,
             charging: false,
         });

@@ -126,7 +126,7 @@ pub(crate) fn bench_with(count: u16, plain: bool, change: impl FnOnce(&mut Stati
                         let _ = durable.send(());
                     }
                 }
-                ToPlatform::Status { .. } => {}
+                ToPlatform::Provision { .. } | ToPlatform::Status { .. } => {}
             }
         }
     });

@@ -64,14 +64,18 @@ pub(super) fn service_discovery() -> Message {
     message(BodyChoice::ServiceDiscoveryReq(request), None)
 }
 
-pub(super) fn payment_selection(option: PaymentOption, service_id: u16) -> Message {
+/// `services`: id, and the parameter set where one is chosen.
+pub(super) fn payment_selection(option: PaymentOption, services: &[(u16, Option<i16>)]) -> Message {
     let request = PaymentServiceSelectionReq {
         selected_payment_option: option,
         selected_service_list: SelectedServiceList {
-            selected_service: vec![SelectedService {
-                service_id,
-                parameter_set_id: None,
-            }],
+            selected_service: services
+                .iter()
+                .map(|(service_id, parameter_set_id)| SelectedService {
+                    service_id: *service_id,
+                    parameter_set_id: *parameter_set_id,
+                })
+                .collect(),
         },
     };
     message(BodyChoice::PaymentServiceSelectionReq(request), None)

@@ -4,7 +4,7 @@ use gridlatch_vocab::catalogue::session as codes;
 use iso15118::iso2::{
     AuthorizationReq, AuthorizationRes, ChargeParameterDiscoveryRes, ChargeParameterDiscoveryResChoice2,
     ChargeParameterDiscoveryResChoice3, EVSEProcessing, EnergyTransferMode as Mode, PMaxScheduleEntryChoice,
-    PaymentDetailsRes, PaymentOption, ServiceDiscoveryRes,
+    PaymentDetailsRes, PaymentOption, ServiceCategory, ServiceDiscoveryRes,
 };
 use iso15118::pnc::{self, GenChallenge, rustcrypto::Sha2};
 
@@ -12,8 +12,11 @@ use super::{Iso2, Limits, requests};
 use crate::evcc::config::{Authorisation, Energy};
 use crate::evcc::contract::{Contract, SignWith};
 use crate::evcc::log::Log;
+use crate::evcc::output::StepName;
 use crate::evcc::policy::{Context, Next};
+use crate::evcc::provision;
 use crate::physical::from_iso2 as value;
+use crate::provisioning::Action;
 
 impl Iso2 {
     pub(super) fn on_services(&mut self, ctx: &mut Context<'_>, res: &ServiceDiscoveryRes) -> Next {
@@ -38,23 +41,60 @@ impl Iso2 {
         self.mode = Some(*mode);
         let option = match ctx.config.authorisation {
             Authorisation::Eim => PaymentOption::ExternalPayment,
-            Authorisation::Contract(_) => PaymentOption::Contract,
+            Authorisation::Contract(_) | Authorisation::Install(_) => PaymentOption::Contract,
         };
         if !res.payment_option_list.payment_option.contains(&option) {
             return ctx.give_up(
                 codes::SERVICE_NOT_OFFERED,
                 match ctx.config.authorisation {
                     Authorisation::Eim => "the station offers no external identification (EIM)",
-                    Authorisation::Contract(_) => "the station offers no Plug & Charge in this session",
+                    Authorisation::Contract(_) | Authorisation::Install(_) => {
+                        "the station offers no Plug & Charge in this session"
+                    }
                 },
             );
         }
-        Next::Send(requests::payment_selection(option, res.charge_service.service_id))
+        let charging = (res.charge_service.service_id, None);
+        let Authorisation::Install(wish) = &ctx.config.authorisation else {
+            return Next::Send(requests::payment_selection(option, &[charging]));
+        };
+        let certificates = res
+            .service_list
+            .iter()
+            .flat_map(|list| &list.service)
+            .find(|service| service.service_category == ServiceCategory::ContractCertificate);
+        let Some(service) = certificates else {
+            return ctx.give_up(
+                codes::SERVICE_NOT_OFFERED,
+                "the station passes on no requests for contracts",
+            );
+        };
+        let set = match wish.action {
+            Action::Install => 1,
+            Action::Update => 2,
+        };
+        Next::Send(requests::payment_selection(
+            option,
+            &[charging, (service.service_id, Some(set))],
+        ))
     }
 
     pub(super) fn on_payment_selected(&self, ctx: &mut Context<'_>) -> Next {
         match &ctx.config.authorisation {
             Authorisation::Contract(contract) => Next::Send(requests::payment_details(contract)),
+            Authorisation::Install(wish) => {
+                let request = provision::request(ctx, wish);
+                let detail = format!("EVSE {}, asking for a contract", self.evse_id);
+                ctx.done(
+                    StepName::Contract,
+                    detail,
+                    vec![("evse_id", self.evse_id.as_str().into())],
+                );
+                match request {
+                    Ok(request) => Next::Send(request),
+                    Err(fault) => ctx.give_up(fault.code(), format!("the request for a contract: {fault}")),
+                }
+            }
             Authorisation::Eim => {
                 self.identified(ctx, "external identification");
                 Next::Send(requests::authorization_eim())
@@ -66,7 +106,12 @@ impl Iso2 {
         let Authorisation::Contract(contract) = &ctx.config.authorisation else {
             return ctx.give_up(codes::STATION_UNEXPECTED, "PaymentDetailsRes without a contract");
         };
-        self.identified(ctx, "contract certificate accepted");
+        let how = if self.installed {
+            "a new contract was installed and accepted"
+        } else {
+            "contract certificate accepted"
+        };
+        self.identified(ctx, how);
         match signed(contract, &res.gen_challenge) {
             Ok(request) => {
                 self.authorization = Some(request.clone());
@@ -83,10 +128,12 @@ impl Iso2 {
         }
         let (detail, auth) = match ctx.config.authorisation {
             Authorisation::Eim => ("accepted by external identification", "eim"),
-            Authorisation::Contract(_) => ("contract and signature accepted (Plug & Charge)", "pnc"),
+            Authorisation::Contract(_) | Authorisation::Install(_) => {
+                ("contract and signature accepted (Plug & Charge)", "pnc")
+            }
         };
         ctx.done(
-            crate::evcc::output::StepName::Parameters,
+            StepName::Parameters,
             detail.to_owned(),
             vec![("auth", auth.into())],
         );

@@ -14,6 +14,7 @@ use crate::evcc::contract::{Contract, SignWith};
 use crate::evcc::log::Log;
 use crate::evcc::output::{Pilot, StepName};
 use crate::evcc::policy::{Context, Next};
+use crate::evcc::provision;
 use crate::physical::{from_iso20 as value, iso20 as number};
 
 /// Schedule entries this vehicle can follow; ISO 15118-20 asks for at least 12.
@@ -30,8 +31,34 @@ impl Iso20 {
             ("evse_id", self.evse_id.as_str().into()),
             ("session_id", hex(&ctx.session_id).into()),
         ];
-        ctx.done(StepName::Authorisation, detail, fields);
+        let next = match &ctx.config.authorisation {
+            Authorisation::Install(_) => StepName::Contract,
+            _ => StepName::Authorisation,
+        };
+        ctx.done(next, detail, fields);
         match &ctx.config.authorisation {
+            Authorisation::Install(wish) => {
+                let cm::AuthorizationSetupResChoice::PnCASResAuthorizationMode(mode) = &res.choice else {
+                    return ctx.give_up(
+                        codes::SERVICE_NOT_OFFERED,
+                        "the station offers no Plug & Charge in this session",
+                    );
+                };
+                if !res.certificate_installation_service {
+                    return ctx.give_up(
+                        codes::SERVICE_NOT_OFFERED,
+                        "the station passes on no requests for contracts",
+                    );
+                }
+                self.challenge.clone_from(&mode.gen_challenge);
+                match provision::request(ctx, wish) {
+                    Ok(request) => {
+                        self.authorization = Some(request.clone());
+                        Next::Send(request)
+                    }
+                    Err(fault) => ctx.give_up(fault.code(), format!("the request for a contract: {fault}")),
+                }
+            }
             Authorisation::Eim if res.authorization_services.contains(&cm::Authorization::EIM) => {
                 Next::Send(eim(ctx))
             }
@@ -57,6 +84,45 @@ impl Iso20 {
         }
     }
 
+    pub(super) fn on_installation(
+        &mut self,
+        ctx: &Context<'_>,
+        res: &cm::CertificateInstallationRes,
+        response: &Message,
+    ) -> Next {
+        let Authorisation::Install(wish) = &ctx.config.authorisation else {
+            return ctx.give_up(
+                codes::STATION_UNEXPECTED,
+                "a contract this vehicle did not ask for",
+            );
+        };
+        if res.evse_processing != Processing::Finished
+            && let Some(again) = &self.authorization
+        {
+            return Next::Repeat(again.clone());
+        }
+        provision::take(ctx, wish, response)
+    }
+
+    /// Identifies by the contract that was just installed.
+    pub(crate) fn adopted(&mut self, ctx: &mut Context<'_>) -> Next {
+        ctx.done(
+            StepName::Authorisation,
+            "a new contract was installed".to_owned(),
+            Vec::new(),
+        );
+        let Authorisation::Contract(contract) = &ctx.config.authorisation else {
+            return ctx.give_up(codes::CONTRACT_UNUSABLE, "there is no contract to identify by");
+        };
+        match signed(ctx, contract, &self.challenge) {
+            Ok(request) => {
+                self.authorization = Some(request.clone());
+                Next::Send(request)
+            }
+            Err(reason) => ctx.give_up(codes::CONTRACT_UNUSABLE, reason),
+        }
+    }
+
     pub(super) fn on_authorization(&mut self, ctx: &mut Context<'_>, res: &cm::AuthorizationRes) -> Next {
         let response = common(D::AuthorizationRes(res.clone()));
         // A WARNING leaves the session alive but the vehicle unauthorised (ISO 15118-20 clause 8.3.5.3.4).
@@ -70,7 +136,9 @@ impl Iso20 {
         }
         let (detail, auth) = match ctx.config.authorisation {
             Authorisation::Eim => ("accepted by external identification", "eim"),
-            Authorisation::Contract(_) => ("contract and signature accepted (Plug & Charge)", "pnc"),
+            Authorisation::Contract(_) | Authorisation::Install(_) => {
+                ("contract and signature accepted (Plug & Charge)", "pnc")
+            }
         };
         ctx.done(
             StepName::Parameters,

@@ -12,7 +12,7 @@ use super::super::common::v2;
 use super::super::contract;
 use super::super::policy::{Answer, Authority, Policy, Wait};
 use super::super::types::{Clock, ContractFault, Identity, Output};
-use super::CHARGING;
+use super::{CERTIFICATE, CHARGING};
 
 impl Policy {
     pub(super) fn select_payment(&mut self, request: &iso2::PaymentServiceSelectionReq) {
@@ -46,7 +46,7 @@ impl Policy {
             .selected_service_list
             .selected_service
             .iter()
-            .any(|s| s.service_id != CHARGING)
+            .any(|s| s.service_id != CHARGING && !(s.service_id == CERTIFICATE && self.offers_provisioning()))
         {
             let code = R::FAILEDServiceSelectionInvalid as u8;
             self.reject(

@@ -37,7 +37,7 @@ impl Policy {
             header,
             response_code: R::OK,
             authorization_services: services,
-            certificate_installation_service: false,
+            certificate_installation_service: self.offers_provisioning(),
             choice,
         }
     }

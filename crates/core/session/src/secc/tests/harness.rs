@@ -36,6 +36,7 @@ pub(super) fn dc() -> SeccSessionConfig {
         },
         meter_id: "GL-1".to_owned(),
         receipts: false,
+        provisioning: true,
         contracts: None,
         entropy: Entropy {
             session_id: [1, 2, 3, 4, 5, 6, 7, 8],

@@ -1,0 +1,66 @@
+//! The contract of the simulated car: the one it was given at a station, the one the development PKI made for it,
+//! or the one it is to ask for.
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use gridlatch_evcc::{Action, Auth, ContractCredential, ContractFolder, InstallCredential};
+use gridlatch_host::DataDir;
+use gridlatch_pki::dev::{DevPki, VehicleName};
+use gridlatch_trust::Generation;
+use gridlatch_vocab::Personal;
+
+use super::args::{AuthKind, ChargeArgs, InstallKind};
+
+/// How the car identifies itself by Plug & Charge.
+pub(super) fn papers(
+    args: &ChargeArgs,
+    pki: &DevPki,
+    name: &VehicleName,
+    generation: Generation,
+) -> Result<Auth> {
+    debug_assert!(args.auth == AuthKind::Pnc);
+    let kept = ContractFolder {
+        folder: DataDir::open(&args.data)?.dir(&format!("vehicles/{name}"))?,
+        name: match generation {
+            Generation::Iso2 => "contract-iso2".to_owned(),
+            Generation::Iso20 => "contract-iso20".to_owned(),
+        },
+    };
+    let held = kept
+        .read()
+        .map_err(|why| anyhow!(why))
+        .context("the contract this car keeps")?;
+    let (action, chain, key, emaid) = match (args.install_contract, held) {
+        (None, Some((contract, _))) => return Ok(Auth::Contract(contract)),
+        (None, None) => {
+            let contract = pki
+                .contract(name, generation)
+                .context("cannot get the vehicle's contract")?;
+            return Ok(Auth::Contract(ContractCredential {
+                emaid: Personal::new(contract.emaid.reveal().as_str().to_owned()),
+                chain: contract.chain,
+                key: contract.key,
+            }));
+        }
+        (Some(InstallKind::Install), _) => {
+            let (chain, key) = pki
+                .provisioning_with_key(name, generation)
+                .context("cannot get the vehicle's provisioning certificate")?;
+            (Action::Install, chain, key, None)
+        }
+        (Some(InstallKind::Update), Some((contract, key))) => {
+            (Action::Update, contract.chain, key, Some(contract.emaid))
+        }
+        (Some(InstallKind::Update), None) => {
+            bail!("this car keeps no contract to update; get one with --install-contract first")
+        }
+    };
+    Ok(Auth::Install(InstallCredential {
+        action,
+        chain,
+        key,
+        pcid: name.pcid(),
+        emaid,
+        roots: pki.v2g_roots(),
+        keep: Some(kept),
+    }))
+}
