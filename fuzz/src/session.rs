@@ -136,6 +136,11 @@ impl Holder {
                 self.authorised = true;
                 self.session.authorized(Verdict::Accepted { discharge: true });
             }
+            // A service as hostile as the vehicle: its answer is the request.
+            Output::Provision { exi, .. } => {
+                let clock = self.clock();
+                self.session.provisioned(clock, Ok(exi));
+            }
             Output::TestIsolation => self.evse.isolation = Isolation::Valid,
             Output::CloseContactor => {
                 assert!(self.authorised, "power without authorisation");

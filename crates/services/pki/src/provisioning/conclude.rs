@@ -8,6 +8,7 @@ use gridlatch_session::provisioning::{
     Action, ContractData, Delivery, IV_ISO2, Refusal, SignedContract, public_p256, seal_iso2,
 };
 use gridlatch_store::{ContractStored, PoolContract, PoolVehicle};
+pub(crate) use gridlatch_trust::certificate::subject_key_id;
 use gridlatch_trust::profile::Kind;
 use gridlatch_trust::{Generation, certificate};
 use gridlatch_vocab::catalogue::{pools, provisioning as codes};
@@ -243,7 +244,7 @@ fn data_iso20(
     let leaf = chain.first().map_or(&[][..], Vec::as_slice);
     let unmakeable = |message: String| ProvisioningError::new(codes::UNMAKEABLE, Refusal::Failed, message);
     let receiver = certificate::public_key_der(receiver).map_err(|error| unmakeable(error.to_string()))?;
-    let aad = additional_data(order.pcid.reveal(), &certificate::subject_key_id(leaf));
+    let aad = additional_data(order.pcid.reveal(), &subject_key_id(leaf));
     let sealed = seal_p521(&key, &receiver, &aad, kdf).map_err(|error| unmakeable(error.to_string()))?;
     Ok(ContractData {
         emaid: Personal::new(order.emaid.reveal().as_str().to_owned()),
