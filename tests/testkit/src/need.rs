@@ -31,12 +31,14 @@ pub enum Need {
     gnutls,
     /// The `curl` command.
     curl,
+    /// The Python environment with `pyocmf`, `jwcrypto` and `rfc8785` (built on demand).
+    receipts,
 }
 
 impl Need {
     /// Why this is not available here, or nothing. The answer is computed once per process.
     fn missing(self) -> Option<String> {
-        static ANSWERS: [OnceLock<Option<String>>; 12] = [const { OnceLock::new() }; 12];
+        static ANSWERS: [OnceLock<Option<String>>; 13] = [const { OnceLock::new() }; 13];
         ANSWERS[self as usize]
             .get_or_init(|| match self {
                 Self::root => no_root(),
@@ -44,6 +46,7 @@ impl Need {
                 Self::josev => Self::java
                     .missing()
                     .or_else(|| crate::python::josev().err().map(|e| format!("{e:#}"))),
+                Self::receipts => crate::python::receipts().err().map(|e| format!("{e:#}")),
                 Self::ocpp => crate::python::ocpp().err().map(|e| format!("{e:#}")),
                 Self::chromium => no_command("chromium", "--version", "chromium")
                     .or_else(|| no_command("chromedriver", "--version", "chromium-driver")),

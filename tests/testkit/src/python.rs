@@ -24,6 +24,15 @@ pub fn ocpp() -> Result<PathBuf> {
     remembered(&INTERPRETER, "ocpp")
 }
 
+/// The interpreter of the environment with `pyocmf`, `jwcrypto` and `rfc8785`.
+///
+/// # Errors
+/// As for [`josev`].
+pub fn receipts() -> Result<PathBuf> {
+    static INTERPRETER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    remembered(&INTERPRETER, "receipts")
+}
+
 fn remembered(cell: &OnceLock<Result<PathBuf, String>>, name: &str) -> Result<PathBuf> {
     cell.get_or_init(|| environment(name).map_err(|e| format!("{e:#}")))
         .clone()

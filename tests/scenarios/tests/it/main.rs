@@ -12,6 +12,7 @@ mod josev_station;
 mod ocpp_python;
 mod random_kills;
 mod running_up;
+mod signed_bill;
 mod up_and_charge;
 mod up_and_down;
 mod up_by_rest;

@@ -283,6 +283,12 @@ impl Ended {
         self.of("session").next().context("no session line")
     }
 
+    /// What the car found when it checked the bill's signatures.
+    pub(crate) fn proof(&self) -> Result<&Value> {
+        let bill = self.of("bill").next();
+        Ok(&bill.with_context(|| format!("ev charge {}: no bill:\n{}", self.words, self.output))?["proof"])
+    }
+
     /// The bill.
     pub(crate) fn bill(&self) -> Result<&Value> {
         let bill = self.of("bill").next();

@@ -95,6 +95,7 @@ fn one_way(up: &Up, words: &str) -> Result<usize> {
     };
     check_steps(&ended).with_context(|| format!("{words}\n{}", ended.output))?;
     check_bill(&ended).with_context(|| format!("{words}\n{}", ended.output))?;
+    check_proof(&ended).with_context(|| format!("{words}\n{}", ended.output))?;
     Ok(cars)
 }
 
@@ -213,6 +214,28 @@ fn check_bill(ended: &Ended) -> Result<()> {
             "meter {meter} Wh, car {car} Wh"
         );
     }
+    Ok(())
+}
+
+/// Signed by the meter, signed by the platform, and the total follows: the car's own verdict, and the figures in it.
+fn check_proof(ended: &Ended) -> Result<()> {
+    let (bill, proof) = (ended.bill()?, ended.proof()?);
+    ensure!(proof["valid"] == true && proof["id"] == bill["id"], "{proof}");
+    ensure!(
+        proof["bill"]["signer"]["name"] == "Gridlatch Dev Bills",
+        "{proof}"
+    );
+    ensure!(proof["total"]["follows"] == true, "{proof}");
+    let meter = &proof["readings"]["meter"];
+    for register in ["imported", "exported"] {
+        let billed = decimal(&bill[format!("{register}_wh")])? * Decimal::ONE_THOUSAND;
+        ensure!(decimal(&meter[register])? == billed, "{register}: {proof}");
+    }
+    let station = bill["station"].as_str().context("no station")?;
+    ensure!(meter["serial"] == format!("{station}-1"), "{proof}");
+    ensure!(bill["readings"] == "verified", "{bill}");
+    // Nobody who reads the meter's record learns who charged.
+    ensure!(!bill["ocpi"]["signed_data"].is_null(), "{bill}");
     Ok(())
 }
 
@@ -405,6 +428,12 @@ async fn console() -> Result<()> {
     browser.screenshot("up-session-discharging").await?;
     car.process.interrupt()?;
     browser.wait_text("#bill", "EUR").await?;
+    browser
+        .wait_text("#proof", "Signed by Gridlatch Dev Bills")
+        .await?;
+    browser
+        .wait_text("#proof", "Signed by the meter GL-DC-1-1")
+        .await?;
     browser.wait_text("#live-state", "Final").await?;
     ensure!(
         browser.script("return window.mark").await? == 1,

@@ -12,7 +12,10 @@ use gridlatch_ocpp::v201::SignedMeterValue;
 use gridlatch_receipt::ocmf::{Assignment, ENCODING, Ending, METHOD, SessionReadings};
 use gridlatch_store::{Store, StoreError};
 use gridlatch_vocab::{EvseId, MilliWattHours, StationId, Timestamp, TransactionId, catalogue};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::report::Reporter;
 use crate::backend::{Identification, MeterReading, StopReason};
@@ -36,6 +39,25 @@ impl From<&MeterReading> for Moment {
 }
 
 impl Moment {
+    /// The registers as a transaction message of ours reports them.
+    pub(super) fn reported(payload: &Value) -> Option<Self> {
+        let value = &payload["meterValue"][0];
+        let register = |measurand: &str| -> Option<MilliWattHours> {
+            let sample = value["sampledValue"]
+                .as_array()?
+                .iter()
+                .find(|sample| sample["measurand"] == measurand)?;
+            let watt_hours: Decimal = sample["value"].to_string().parse().ok()?;
+            let whole = watt_hours.checked_mul(Decimal::ONE_THOUSAND)?.to_u64()?;
+            Some(MilliWattHours(whole))
+        };
+        Some(Self {
+            at: serde_json::from_value(value["timestamp"].clone()).ok()?,
+            imported: register("Energy.Active.Import.Register")?,
+            exported: register("Energy.Active.Export.Register")?,
+        })
+    }
+
     const fn registers(self) -> (Timestamp, MilliWattHours, MilliWattHours) {
         (self.at, self.imported, self.exported)
     }
@@ -51,6 +73,16 @@ pub(super) struct Readings {
 }
 
 impl Readings {
+    /// Of the message that began a transaction.
+    pub(super) fn of(started: &Value, begin: Moment) -> Self {
+        let kind = started["idToken"]["type"].as_str().unwrap_or_default();
+        Self {
+            begin,
+            end: begin,
+            assignment: Assignment::of_token(kind),
+        }
+    }
+
     pub(super) fn begin(identification: &Identification, meter: &MeterReading) -> Self {
         let assignment = match identification {
             Identification::Contract { .. } => Assignment::Contract,

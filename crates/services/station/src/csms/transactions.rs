@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::messages;
-use super::meter::{MeterSigner, Readings, ending};
+use super::meter::{MeterSigner, Moment, Readings, ending};
 use crate::backend::{ChargingState, MeterReading, TransactionUpdate};
 
 /// A message in the outbox.
@@ -75,26 +75,14 @@ impl Transactions {
             running: running.clone(),
             empty: false,
         };
-        for (id, last) in running {
-            let parcels = this.store.outbox_peek(&this.queue, 10_000).await?;
-            // The number is written after the message: the outbox may be one ahead.
-            let waiting: Vec<Parcel> = parcels
-                .iter()
-                .filter_map(parcel)
-                .filter(|p| numbered(&p.payload, &id).is_some())
-                .collect();
-            if waiting.iter().any(|p| p.payload["eventType"] == "Ended") {
-                // It ended just before the stop, and is waiting to be told.
-                this.running.remove(&id);
-                continue;
-            }
-            let waiting = waiting.iter().filter_map(|p| numbered(&p.payload, &id)).max();
-            let number = last.next.max(waiting.map_or(0, |number| number + 1));
+        let parcels = this.store.outbox_peek(&this.queue, 10_000).await?;
+        let waiting: Vec<Parcel> = parcels.iter().filter_map(parcel).collect();
+        for (id, last) in interrupted(running, &waiting) {
             let mut transaction = v201::Transaction::new(id.clone());
             transaction.stopped_reason = Some(v201::ReasonEnum::PowerLoss);
             let mut request = v201::TransactionEventRequest::new(
                 v201::TransactionEventEnum::Ended,
-                number,
+                last.next,
                 now,
                 transaction,
                 v201::TriggerReasonEnum::AbnormalCondition,
@@ -113,6 +101,8 @@ impl Transactions {
             }
             this.push(payload, now).await?;
         }
+        // What ended but was still noted as running has its end in the outbox.
+        this.running.clear();
         this.keep().await?;
         Ok(this)
     }
@@ -299,16 +289,52 @@ impl Transactions {
     }
 }
 
+/// Transactions that were cut off, as they stood. The outbox is written first, so it may know one message more than
+/// what was kept beside it: a later sample, a transaction that had just begun, or one that had ended.
+fn interrupted(kept: BTreeMap<String, Running>, waiting: &[Parcel]) -> BTreeMap<String, Running> {
+    let mut cut_off = kept;
+    for Parcel { payload, .. } in waiting {
+        let Some(id) = payload["transactionInfo"]["transactionId"].as_str() else {
+            continue;
+        };
+        match payload["eventType"].as_str() {
+            Some("Ended") => {
+                cut_off.remove(id);
+                continue;
+            }
+            Some("Started") if !cut_off.contains_key(id) => {
+                let started = Running {
+                    next: 0,
+                    evse: payload["evse"]["id"]
+                        .as_u64()
+                        .and_then(|evse| evse.try_into().ok())
+                        .unwrap_or(1),
+                    meter: Value::Null,
+                    readings: Moment::reported(payload).map(|begin| Readings::of(payload, begin)),
+                    state: None,
+                    sampled: None,
+                };
+                cut_off.insert(id.to_owned(), started);
+            }
+            _ => {}
+        }
+        let (Some(running), Some(number)) = (cut_off.get_mut(id), payload["seqNo"].as_i64()) else {
+            continue;
+        };
+        if number >= running.next {
+            running.next = number + 1;
+            running.meter = payload["meterValue"][0].clone();
+            if let (Some(readings), Some(moment)) = (&mut running.readings, Moment::reported(payload)) {
+                readings.end = moment;
+            }
+        }
+    }
+    cut_off
+}
+
 fn parcel(item: &OutboxItem) -> Option<Parcel> {
     serde_json::from_str(&item.payload).ok()
 }
 
-/// The sequence number, when the message is of this transaction.
-fn numbered(payload: &Value, transaction: &str) -> Option<i64> {
-    let of = payload.get("transactionInfo")?.get("transactionId")?.as_str()?;
-    if of == transaction {
-        payload.get("seqNo")?.as_i64()
-    } else {
-        None
-    }
-}
+#[cfg(test)]
+mod tests;
