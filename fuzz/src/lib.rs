@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod mutate;
+mod receipt;
 mod session;
 mod targets;
 

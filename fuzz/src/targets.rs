@@ -63,6 +63,10 @@ pub const fn all() -> &'static [Target] {
             run: verdict,
         },
         Target {
+            name: "receipt",
+            run: crate::receipt::receipt,
+        },
+        Target {
             name: "cable",
             run: gridlatch_link::cable::fuzz_messages,
         },

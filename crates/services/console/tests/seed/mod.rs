@@ -77,13 +77,19 @@ impl World {
     }
 
     pub fn router(&self) -> axum::Router {
-        gridlatch_console::router(ConsoleState::new(
+        self.router_with(Vec::new())
+    }
+
+    /// With roots, the pages check signed bills.
+    pub fn router_with(&self, bill_roots: Vec<Vec<u8>>) -> axum::Router {
+        let state = ConsoleState::new(
             self.store.clone(),
             self.hub.clone(),
             self.commands.clone(),
             "/api/v1",
             self.shutdown.clone(),
-        ))
+        );
+        gridlatch_console::router(state.bill_roots(bill_roots))
     }
 
     pub fn ago(&self, seconds: i64) -> Timestamp {
