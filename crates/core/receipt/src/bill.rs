@@ -83,7 +83,7 @@ impl Report {
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {
         let (signer, meter) = (self.signer.as_ref().err(), self.meter.as_ref().err());
-        signer.or(meter).or(self.total.as_ref().err())
+        signer.or(meter).or_else(|| self.total.as_ref().err())
     }
 }
 

@@ -80,7 +80,7 @@ pub fn sign(
     // Texts and a number always have a JSON form.
     let protected = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).unwrap_or_default());
     let message = input(&protected, document)?;
-    let signature = sign(&message).map_err(|error| SignError::Key(error.into()))?;
+    let signature = sign(&message).map_err(SignError::Key)?;
     let raw = p256_raw(&signature).ok_or(SignError::Signer("the key is not a P-256 key"))?;
     Ok(format!("{protected}..{}", URL_SAFE_NO_PAD.encode(raw)))
 }

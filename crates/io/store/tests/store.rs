@@ -423,7 +423,7 @@ async fn signed_readings_and_meter_keys_are_kept_and_a_page_shown_twice_is_found
         store.transaction_record(ended("tx-1")).await.unwrap();
         assert_eq!(
             store.signed_reading_list(&station(), &first).await.unwrap(),
-            [reading.clone()]
+            std::slice::from_ref(&reading)
         );
         assert_eq!(
             store.signed_page_shown(&station(), &first, 7).await.unwrap(),

@@ -192,7 +192,7 @@ async fn finish(
     let notice = Notice::Refused(&refused);
     let page = match &transaction {
         Some(transaction) => {
-            let detail = reads::session(station, transaction, &state).await?;
+            let detail = reads::session(station, transaction, state).await?;
             let detail = detail.ok_or_else(|| {
                 Problem::NotFound(format!("There is no session {transaction} on {station}."))
             })?;

@@ -64,6 +64,9 @@ fn what_cannot_work_exits_with_two_and_says_what_would() {
             "cannot be used with",
         ),
         ("explain", "required"),
+        ("bill verify", "required"),
+        ("bill verify Cargo.toml --data /nonexistent", "--root"),
+        ("bill verify Cargo.toml --root Cargo.toml", "no certificate"),
         ("decode", "required"),
         ("decode /nonexistent.pcap", "/nonexistent.pcap"),
         ("decode Cargo.toml", "Cargo.toml"),
@@ -92,6 +95,7 @@ fn help_fits_a_terminal_and_is_no_mistake() {
         ("ev charge --help", 130),
         ("decode -h", 30),
         ("explain -h", 24),
+        ("bill verify -h", 30),
         ("bench -h", 24),
         ("--version", 1),
     ] {

@@ -126,7 +126,7 @@ fn a_dishonest_issuer_cannot_change_a_reading() {
 
     // With a key of its own, the platform's word on the key no longer fits.
     let other = Key::new(77);
-    let mut cdr = honest.cdr.clone();
+    let mut cdr = honest.cdr;
     cdr["signed_data"] = serde_json::to_value(signed_data(&record(&other, 1), &other.spki())).unwrap();
     let report = check(&sealed(&issuing, cdr), &issuing);
     assert_eq!(codes_of(&report)[1], Some(codes::METER_KEY_UNKNOWN));
@@ -154,7 +154,8 @@ fn a_dishonest_issuer_cannot_bill_what_the_meter_did_not_sign() {
         assert_eq!(codes_of(&report)[..2], [None, None], "{report:?}");
         report.total.unwrap_err()
     };
-    let cases: [(&str, &dyn Fn(&mut Value)); 10] = [
+    type Forgery<'a> = (&'a str, &'a dyn Fn(&mut Value));
+    let cases: [Forgery<'_>; 10] = [
         ("the total", &|cdr| cdr["total_cost"]["excl_vat"] = json!(3.9654)),
         ("the payable amount", &|cdr| {
             cdr["x_gridlatch"]["payable"] = json!(13.53);
