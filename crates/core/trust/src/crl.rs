@@ -610,6 +610,21 @@ impl Crl {
     }
 }
 
+/// Where a certificate (DER) says that its issuer publishes lists; empty where it says nothing readable.
+#[must_use]
+pub fn distribution_points(certificate: &[u8]) -> Vec<String> {
+    let points = certificate::parse(certificate)
+        .ok()
+        .and_then(|parsed| parsed.tbs_certificate.get::<CrlDistributionPoints>().ok().flatten());
+    let mut found = Vec::new();
+    for point in points.map(|(_, points)| points.0).unwrap_or_default() {
+        if let Some(DistributionPointName::FullName(names)) = &point.distribution_point {
+            found.extend(uris(names).into_iter().filter(|uri| !uri.is_empty()));
+        }
+    }
+    found
+}
+
 fn names_a_place(tbs: &x509_cert::TbsCertificate, places: &[String]) -> bool {
     let points = tbs.get::<CrlDistributionPoints>().ok().flatten();
     points.is_some_and(|(_, points)| {

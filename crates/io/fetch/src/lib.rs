@@ -1,0 +1,16 @@
+//! What is fetched over plain HTTP to judge a certificate: OCSP answers and revocation lists, from places
+//! that were allowed and from nowhere else.
+//!
+//! Deliberately absent: believing anything that comes back (`core/trust` does, once it knows the path),
+//! TLS (an answer is signed by itself, and TLS would need revocation first), redirections, proxies.
+#![forbid(unsafe_code)]
+
+mod cache;
+mod http;
+mod revocation;
+
+pub use http::{FetchError, Fetcher};
+pub use revocation::{Gathered, Note, Revocation, RevocationConfig};
+
+#[cfg(test)]
+mod tests;
