@@ -117,7 +117,10 @@ pub fn summary(der: &[u8]) -> Result<CertificateSummary, CertificateError> {
 pub fn serial(der: &[u8]) -> Result<Vec<u8>, CertificateError> {
     let certificate = parse(der)?;
     let octets = certificate.tbs_certificate.serial_number.as_bytes();
-    let start = octets.iter().position(|octet| *octet != 0).unwrap_or(octets.len());
+    let start = octets
+        .iter()
+        .position(|octet| *octet != 0)
+        .unwrap_or(octets.len());
     Ok(octets.get(start..).unwrap_or_default().to_vec())
 }
 

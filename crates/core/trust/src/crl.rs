@@ -613,9 +613,13 @@ impl Crl {
 /// Where a certificate (DER) says that its issuer publishes lists; empty where it says nothing readable.
 #[must_use]
 pub fn distribution_points(certificate: &[u8]) -> Vec<String> {
-    let points = certificate::parse(certificate)
-        .ok()
-        .and_then(|parsed| parsed.tbs_certificate.get::<CrlDistributionPoints>().ok().flatten());
+    let points = certificate::parse(certificate).ok().and_then(|parsed| {
+        parsed
+            .tbs_certificate
+            .get::<CrlDistributionPoints>()
+            .ok()
+            .flatten()
+    });
     let mut found = Vec::new();
     for point in points.map(|(_, points)| points.0).unwrap_or_default() {
         if let Some(DistributionPointName::FullName(names)) = &point.distribution_point {

@@ -118,12 +118,19 @@ impl Fetcher {
             .unwrap_or_else(|_| Err(FetchError::TimedOut(place.clone())))
     }
 
-    async fn run(&self, place: &str, request: Request<Full<Bytes>>, octets: usize) -> Result<Bytes, FetchError> {
+    async fn run(
+        &self,
+        place: &str,
+        request: Request<Full<Bytes>>,
+        octets: usize,
+    ) -> Result<Bytes, FetchError> {
         let unreachable = |error: &dyn core::fmt::Display| FetchError::Unreachable {
             place: place.to_owned(),
             reason: error.to_string(),
         };
-        let tcp = TcpStream::connect(place).await.map_err(|error| unreachable(&error))?;
+        let tcp = TcpStream::connect(place)
+            .await
+            .map_err(|error| unreachable(&error))?;
         let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
             .max_buf_size(MAX_HEAD)
             .handshake(TokioIo::new(tcp))

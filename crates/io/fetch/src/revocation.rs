@@ -4,10 +4,10 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::Instant;
 
+use gridlatch_trust::certificate;
 use gridlatch_trust::crl;
 use gridlatch_trust::ocsp::{self, CertId, Hash};
 use gridlatch_trust::verdict::{AllowedPlaces, Evidence, Source};
-use gridlatch_trust::certificate;
 use hyper::body::Bytes;
 
 use crate::cache::{Cache, Known};
@@ -117,7 +117,10 @@ impl Revocation {
     /// The certificate names no responder, or what [`Fetcher::post`] says; the answer is not an answer.
     pub async fn staple(&self, subject: &[u8], issuer: &[u8]) -> Result<Vec<u8>, String> {
         let (url, question) = question(subject, issuer).ok_or("the certificate names no OCSP responder")?;
-        let body = self.ask(&url, question).await.map_err(|error| error.to_string())?;
+        let body = self
+            .ask(&url, question)
+            .await
+            .map_err(|error| error.to_string())?;
         ocsp::parse_response(&body).map_err(|error| error.to_string())?;
         Ok(body.to_vec())
     }
@@ -129,9 +132,15 @@ impl Revocation {
             None => notes.push("it names no OCSP responder".to_owned()),
             Some((url, question)) => {
                 let key = [url.as_bytes(), b"\n", &question].concat();
-                let asked = self.remembered(key, || self.ask(&url, question.clone()), |body| {
-                    ocsp::parse_response(body).map(drop).map_err(|error| error.to_string())
-                });
+                let asked = self.remembered(
+                    key,
+                    || self.ask(&url, question.clone()),
+                    |body| {
+                        ocsp::parse_response(body)
+                            .map(drop)
+                            .map_err(|error| error.to_string())
+                    },
+                );
                 match asked.await {
                     (Some((body, fresh)), None) => {
                         let source = if fresh { Source::Fetched } else { Source::Cached };
@@ -183,7 +192,10 @@ impl Revocation {
         let old = match cache.find(&key, Instant::now()) {
             Known::Fresh(body) => return (Some((body, false)), None),
             Known::Failing(old) => {
-                return (old.map(|old| (old, false)), Some("it was not to be had a moment ago".to_owned()));
+                return (
+                    old.map(|old| (old, false)),
+                    Some("it was not to be had a moment ago".to_owned()),
+                );
             }
             Known::Ask(old) => old,
         };

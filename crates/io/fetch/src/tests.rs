@@ -40,7 +40,9 @@ async fn server(answer: Answer) -> Server {
                 let body = loop {
                     tcp.read_buf(&mut request).await.unwrap();
                     let text = String::from_utf8_lossy(&request).to_ascii_lowercase();
-                    let Some(end) = text.find("\r\n\r\n") else { continue };
+                    let Some(end) = text.find("\r\n\r\n") else {
+                        continue;
+                    };
                     let length = text
                         .lines()
                         .find_map(|line| line.strip_prefix("content-length: "))
@@ -75,7 +77,10 @@ async fn what_an_allowed_place_answers_comes_back_and_everything_else_is_an_erro
     let fine = server(Arc::new(|_| http("200 OK", b"list"))).await;
     let url = format!("http://{}/a.crl", fine.place);
     assert_eq!(fetcher(&fine.place).get(&url, 4).await.unwrap(), "list"[..]);
-    assert!(matches!(fetcher(&fine.place).get(&url, 3).await, Err(FetchError::TooLarge { limit: 3, .. })));
+    assert!(matches!(
+        fetcher(&fine.place).get(&url, 3).await,
+        Err(FetchError::TooLarge { limit: 3, .. })
+    ));
 
     let before = fine.asked.load(Ordering::SeqCst);
     for url in [
@@ -94,7 +99,10 @@ async fn what_an_allowed_place_answers_comes_back_and_everything_else_is_an_erro
 
     let cases: [(&str, Answer); 5] = [
         ("status 404", Arc::new(|_| http("404 Not Found", b""))),
-        ("status 302", Arc::new(|_| http("302 Found\r\nLocation: http://127.0.0.1:1/", b""))),
+        (
+            "status 302",
+            Arc::new(|_| http("302 Found\r\nLocation: http://127.0.0.1:1/", b"")),
+        ),
         ("in time", Arc::new(|_| Vec::new())),
         ("does not answer", Arc::new(|_| b"SSH-2.0-OpenSSH\r\n".to_vec())),
         (
@@ -110,7 +118,10 @@ async fn what_an_allowed_place_answers_comes_back_and_everything_else_is_an_erro
             .unwrap_err();
         assert!(error.to_string().contains(wanted), "{wanted}: {error}");
     }
-    let error = fetcher("127.0.0.1:1").get("http://127.0.0.1:1/", 1).await.unwrap_err();
+    let error = fetcher("127.0.0.1:1")
+        .get("http://127.0.0.1:1/", 1)
+        .await
+        .unwrap_err();
     assert!(matches!(error, FetchError::Unreachable { .. }), "{error}");
 }
 
@@ -150,10 +161,18 @@ fn pki(place: &str) -> Pki {
             crl_url: None,
         };
         let issuer = issuer.map_or(Issuer::Itself, Issuer::Ca);
-        build(&request, issuer, KeyAlgorithm::P256, &|message| key.sign(message).map_err(Into::into)).unwrap()
+        build(&request, issuer, KeyAlgorithm::P256, &|message| {
+            key.sign(message).map_err(Into::into)
+        })
+        .unwrap()
     };
     let root = make(Kind::CsmsRoot, "root", key.public_key_der(), None);
-    let leaf = make(Kind::StationClient, "CS-1", leaf_key.public_key_der(), Some(&root));
+    let leaf = make(
+        Kind::StationClient,
+        "CS-1",
+        leaf_key.public_key_der(),
+        Some(&root),
+    );
     Pki { root, key, leaf }
 }
 
@@ -269,7 +288,11 @@ async fn a_responder_that_is_down_is_noted_left_alone_for_a_while_and_its_last_w
             "the answer of before is still within its dates"
         );
     }
-    assert_eq!(server.asked.load(Ordering::SeqCst), 2, "one attempt, then a pause");
+    assert_eq!(
+        server.asked.load(Ordering::SeqCst),
+        2,
+        "one attempt, then a pause"
+    );
 
     let fresh = revocation(&server.place, Duration::from_secs(60));
     let gathered = fresh.gather(path, &pki.root).await;
@@ -278,7 +301,11 @@ async fn a_responder_that_is_down_is_noted_left_alone_for_a_while_and_its_last_w
 
     let elsewhere = revocation("ocsp.example", Duration::from_secs(60));
     let gathered = elsewhere.gather(path, &pki.root).await;
-    assert!(gathered.notes[0].why.contains("not an allowed place"), "{:?}", gathered.notes);
+    assert!(
+        gathered.notes[0].why.contains("not an allowed place"),
+        "{:?}",
+        gathered.notes
+    );
 }
 
 #[test]
@@ -287,12 +314,29 @@ fn the_memory_is_bounded() {
     let now = std::time::Instant::now();
     let life = Duration::from_secs(60);
     for number in 0..cache::MAX_KEPT + 100 {
-        cache.keep(number.to_be_bytes().to_vec(), vec![0; 8].into(), now + Duration::from_micros(number as u64), life);
+        cache.keep(
+            number.to_be_bytes().to_vec(),
+            vec![0; 8].into(),
+            now + Duration::from_micros(number as u64),
+            life,
+        );
     }
     assert_eq!(cache.len(), cache::MAX_KEPT);
-    assert!(matches!(cache.find(&0_usize.to_be_bytes(), now), cache::Known::Ask(None)), "the oldest went");
+    assert!(
+        matches!(cache.find(&0_usize.to_be_bytes(), now), cache::Known::Ask(None)),
+        "the oldest went"
+    );
     for number in 0..10_u8 {
-        cache.keep(vec![number], vec![0; 10 * 1024 * 1024].into(), now + Duration::from_secs(number.into()), life);
+        cache.keep(
+            vec![number],
+            vec![0; 10 * 1024 * 1024].into(),
+            now + Duration::from_secs(number.into()),
+            life,
+        );
     }
-    assert!(cache.len() < 10, "lists are bounded by their size: {}", cache.len());
+    assert!(
+        cache.len() < 10,
+        "lists are bounded by their size: {}",
+        cache.len()
+    );
 }

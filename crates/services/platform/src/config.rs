@@ -4,10 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gridlatch_fetch::Revocation;
 use gridlatch_keys::Signer;
+use gridlatch_trust::verdict::Policy;
 
 use crate::authority::StationAuthority;
 use crate::provider::ContractProvider;
+
+/// Where revocation is asked, and what the answer must be.
+#[derive(Debug, Clone)]
+pub struct RevocationCheck {
+    /// Fetches answers and lists.
+    pub source: Revocation,
+    /// What to do about the unknown, and which certificates are asked about.
+    pub policy: Policy,
+}
 
 /// Configuration of the platform.
 #[derive(Debug, Clone)]
@@ -24,6 +35,8 @@ pub struct PlatformConfig {
     pub command_timeout: Duration,
     /// Stations without TLS are accepted at their word: security profile 0, for tests only.
     pub allow_plaintext: bool,
+    /// How revocation of contracts is judged; without it, it is not asked about.
+    pub revocation: Option<RevocationCheck>,
     /// Who signs certificates for stations; without one their requests are refused.
     pub authority: Option<Arc<dyn StationAuthority>>,
     /// ISO 3166 alpha-2 country of the operator, for charge detail records.
@@ -52,6 +65,7 @@ impl Default for PlatformConfig {
             heartbeat: Duration::from_secs(60),
             command_timeout: Duration::from_secs(20),
             allow_plaintext: false,
+            revocation: None,
             authority: None,
             country_code: "DE".to_owned(),
             party_id: "GDL".to_owned(),

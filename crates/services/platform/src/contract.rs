@@ -1,12 +1,15 @@
 //! Judging a contract certificate chain for Authorize (C07): does it lead to a mobility operator we honour,
 //! does it name the contract it is used for, and do the hash data belong to it?
 
+use gridlatch_keys::OpensslVerifier;
 use gridlatch_ocpp::v21::{AuthorizeCertificateStatusEnum, OCSPRequestData};
 use gridlatch_trust::KeyAlgorithm;
 use gridlatch_trust::certificate::{emaid_of, from_pem, hash_data, summary};
 use gridlatch_trust::profile::{Kind, Profile};
-use gridlatch_trust::verdict::{self, Accepted, Rejected};
+use gridlatch_trust::verdict::{self, Accepted, Case, Rejected};
 use gridlatch_vocab::{Code, Emaid, Personal, Timestamp, catalogue};
+
+use crate::config::RevocationCheck;
 
 /// What is said of a contract chain.
 #[derive(Debug)]
@@ -30,12 +33,13 @@ impl Judgement {
 
 /// Judges the chain a station sent with a contract id. Without a chain nothing is believed: hash data alone
 /// say which certificates somebody looked at, not that they are good.
-pub(crate) fn judge(
+pub(crate) async fn judge(
     roots: &[Vec<u8>],
     emaid: &Personal<String>,
     certificate: Option<&str>,
     hashes: &[OCSPRequestData],
     now: Timestamp,
+    revocation: Option<&RevocationCheck>,
 ) -> Judgement {
     use AuthorizeCertificateStatusEnum as Status;
     let Some(text) = certificate else {
@@ -55,10 +59,11 @@ pub(crate) fn judge(
             );
         }
     };
-    let accepted = match check(&chain, roots, now) {
+    let accepted = match check(&chain, roots, now, revocation).await {
         Ok(accepted) => accepted,
         Err(rejected) => {
             let status = match rejected.code {
+                code if code == catalogue::revocation::REVOKED => Status::CertificateRevoked,
                 code if code == catalogue::pki::EXPIRED => Status::CertificateExpired,
                 code if code == catalogue::pki::BAD_SIGNATURE => Status::SignatureError,
                 _ => Status::CertChainError,
@@ -89,7 +94,12 @@ pub(crate) fn judge(
 }
 
 /// The profile follows from the key; a P-256 contract may serve ISO 15118-20 vehicles as well.
-fn check(chain: &[Vec<u8>], roots: &[Vec<u8>], now: Timestamp) -> Result<Accepted, Rejected> {
+async fn check(
+    chain: &[Vec<u8>],
+    roots: &[Vec<u8>],
+    now: Timestamp,
+    revocation: Option<&RevocationCheck>,
+) -> Result<Accepted, Rejected> {
     let key = chain.first().and_then(|leaf| summary(leaf).ok()?.key);
     let (first, second) = (
         Profile::iso2(Kind::ContractLeaf),
@@ -100,8 +110,38 @@ fn check(chain: &[Vec<u8>], roots: &[Vec<u8>], now: Timestamp) -> Result<Accepte
     } else {
         (second, first)
     };
-    verdict::check(chain, roots, likely, now)
-        .or_else(|rejected| verdict::check(chain, roots, other, now).map_err(|_| rejected))
+    let check = |profile| verdict::check_with(chain, roots, profile, now, &OpensslVerifier);
+    let (accepted, profile) = match check(likely) {
+        Ok(accepted) => (accepted, likely),
+        Err(rejected) => (check(other).map_err(|_| rejected)?, other),
+    };
+    let Some(revocation) = revocation else {
+        return Ok(accepted);
+    };
+    // Responders are asked about a path that holds, not about whatever somebody sends.
+    let gathered = revocation.source.gather(&accepted.path, &accepted.anchor).await;
+    let case = Case {
+        chain: &accepted.path,
+        anchors: core::slice::from_ref(&accepted.anchor),
+        extra: &[],
+        profile,
+        now: gridlatch_host::now(),
+        evidence: &gathered.evidence,
+        policy: revocation.policy,
+    };
+    let judgement = verdict::judge(&case, &OpensslVerifier);
+    match judgement.reason() {
+        None => Ok(accepted),
+        Some(rejected) => {
+            let mut rejected = rejected.clone();
+            // Why nothing is known belongs to the refusal: who did not answer, and how.
+            for note in gathered.notes.iter().take(2) {
+                rejected.message.push_str("; ");
+                rejected.message.push_str(&note.why);
+            }
+            Err(rejected)
+        }
+    }
 }
 
 /// Whether the hash data name a certificate of the verified path together with its issuer.

@@ -38,7 +38,7 @@ pub use commands::{
     CertificateHash, Command, CommandError, CommandOutcome, InstalledCertificate, VariableGet,
     VariableResult, VariableSet,
 };
-pub use config::{BillSigner, PlatformConfig};
+pub use config::{BillSigner, PlatformConfig, RevocationCheck};
 pub use provider::{ContractProvider, ProvidedContract, Providing, ProvisioningAction, ProvisioningRefusal};
 pub use server::{Platform, PlatformError, PlatformHandle};
 pub use state::PlatformState;

@@ -32,7 +32,9 @@ pub(crate) async fn handle(
                 .as_deref()
                 .unwrap_or_default(),
             now(),
-        );
+            state.config().revocation.as_ref(),
+        )
+        .await;
         let Judgement {
             status: judged,
             code,
