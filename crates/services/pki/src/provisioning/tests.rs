@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod hostile;
+mod josev;
 mod roundtrip;
 
 use std::sync::Mutex;
