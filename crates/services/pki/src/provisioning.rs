@@ -6,6 +6,7 @@
 //! with the contract (the platform's).
 
 mod authority;
+mod ca;
 pub(crate) mod conclude;
 mod dev;
 mod error;
@@ -25,6 +26,7 @@ use gridlatch_trust::Generation;
 use gridlatch_vocab::{Code, Emaid, Event, EventSink, Personal, Timestamp};
 
 pub use authority::{ContractAuthority, CpsSigner, sign_contract_data};
+pub use ca::CaContracts;
 pub use conclude::{Concluded, Order};
 pub use error::ProvisioningError;
 pub use trust::{RootAdded, RootKind};

@@ -4,6 +4,7 @@
 mod hostile;
 mod josev;
 mod roundtrip;
+mod running_ca;
 
 use std::sync::Mutex;
 
