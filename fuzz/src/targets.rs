@@ -67,6 +67,14 @@ pub const fn all() -> &'static [Target] {
             run: crate::receipt::receipt,
         },
         Target {
+            name: "provisioning",
+            run: provisioning,
+        },
+        Target {
+            name: "contract_xml",
+            run: contract_xml,
+        },
+        Target {
             name: "cable",
             run: gridlatch_link::cable::fuzz_messages,
         },
@@ -253,6 +261,46 @@ fn verdict(data: &[u8]) {
         assert!(
             !accepted || !(chain.is_empty() || anchors.is_empty()),
             "a chain without a leaf or an anchor was believed"
+        );
+    }
+}
+
+/// Requests for contracts and the answers to them, of both standards: read, verified, written again.
+fn provisioning(data: &[u8]) {
+    use gridlatch_session::provisioning::{Action, Answer, Generation, InstallationRequest};
+    for generation in [Generation::Iso2, Generation::Iso20] {
+        for action in [Action::Install, Action::Update] {
+            if let Ok(request) = InstallationRequest::decode(generation, action, data) {
+                let _ = request.verify();
+            }
+            if let Ok(Answer::Contract(signed)) = Answer::decode(generation, action, data) {
+                let _ = signed.verify();
+                let _ = signed.to_xml();
+                let _ = signed.encode(
+                    action,
+                    &[0; 8],
+                    0,
+                    gridlatch_vocab::Timestamp::from_unix_millis(0),
+                );
+            }
+        }
+    }
+}
+
+/// Contract data in XML: what is read is written and read again without change.
+fn contract_xml(data: &[u8]) {
+    use gridlatch_session::provisioning::SignedContract;
+    let Ok(text) = core::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(signed) = SignedContract::from_xml(text) {
+        let _ = signed.verify();
+        let again = signed
+            .to_xml()
+            .and_then(|xml| SignedContract::from_xml(&xml).ok());
+        assert!(
+            again.is_some_and(|again| again.contract() == signed.contract()),
+            "the XML does not come back"
         );
     }
 }

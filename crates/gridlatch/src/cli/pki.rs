@@ -14,6 +14,7 @@ mod issue;
 mod key;
 mod list;
 mod policy;
+mod pools;
 mod renew;
 mod revoke;
 mod show;
@@ -74,6 +75,8 @@ enum Command {
     Operator(approve::OperatorArgs),
     /// Private keys in files, PKCS#11 tokens and TPMs
     Key(key::KeyArgs),
+    /// The Plug & Charge pools: clients and roots
+    Pools(pools::PoolsArgs),
     /// Show, check or replace the issuing policy
     Policy(policy::PolicyArgs),
     /// What stops working on which date if nothing is done
@@ -102,6 +105,7 @@ pub(crate) fn run(command: PkiCommand) -> u8 {
             Command::Approve(args) => (args.place.format, approve::run(args).await),
             Command::Operator(args) => (args.format(), approve::operator(args).await),
             Command::Key(args) => (args.format(), key::run(&args)),
+            Command::Pools(args) => (args.place.format, pools::run(args).await),
             Command::Policy(args) => (args.format(), policy::run(args).await),
             // Needs no CA, and has exit codes of its own.
             Command::Forecast(args) => return forecast::run(&args),
@@ -198,6 +202,11 @@ pub(crate) struct Opened {
 impl Opened {
     pub(crate) const fn new(ca: Ca, log: Arc<Log>) -> Self {
         Self { ca, log }
+    }
+
+    /// Where events go until then.
+    pub(crate) fn sink(&self) -> Arc<dyn EventSink> {
+        Arc::<Log>::clone(&self.log)
     }
 
     /// Keeps what happened, whether it succeeded or not, and hands the result on.
