@@ -3,6 +3,7 @@
 
 mod certificates;
 mod commands;
+mod contract_requests;
 mod hostile;
 mod openapi;
 mod receipts;

@@ -38,28 +38,31 @@ impl World {
     }
 
     pub(crate) async fn signing(store: Store, bill_signer: Option<BillSigner>) -> Self {
-        Self::start(store, bill_signer, None).await
+        Self::with(store, |config| PlatformConfig {
+            bill_signer,
+            ..config
+        })
+        .await
     }
 
     /// A platform with somebody who signs certificates for stations.
     pub(crate) async fn certifying(authority: Arc<dyn StationAuthority>) -> Self {
-        Self::start(Store::open(":memory:").await.unwrap(), None, Some(authority)).await
+        Self::with(Store::open(":memory:").await.unwrap(), |config| PlatformConfig {
+            authority: Some(authority),
+            ..config
+        })
+        .await
     }
 
-    async fn start(
-        store: Store,
-        bill_signer: Option<BillSigner>,
-        authority: Option<Arc<dyn StationAuthority>>,
-    ) -> Self {
+    /// A platform whose configuration was changed.
+    pub(crate) async fn with(store: Store, change: impl FnOnce(PlatformConfig) -> PlatformConfig) -> Self {
         let hub = Hub::new(HubConfig::default(), None);
         let shutdown = Shutdown::new();
-        let config = PlatformConfig {
-            bill_signer,
-            authority,
+        let config = change(PlatformConfig {
             allow_plaintext: true,
             command_timeout: Duration::from_millis(500),
             ..PlatformConfig::default()
-        };
+        });
         let handle = Platform::start(config, Plaintext, store.clone(), hub.clone(), shutdown.clone())
             .await
             .unwrap();
