@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds the Python environments that foreign peers run in, once, outside the source tree:
+# Builds what foreign peers run in (Python environments, and a Rust program with a lock file of its own), once, outside
+# the source tree:
 #   $GRIDLATCH_CACHE (default ${XDG_CACHE_HOME:-~/.cache}/gridlatch)/peers/<name>-<version>
-# Usage: scripts/peers.sh [josev] [ocpp] [receipts]      (none = all); prints one line "<name> <folder>" per environment.
+# Usage: scripts/peers.sh [josev] [ocpp] [receipts] [est]      (none = all); prints one line "<name> <folder>" per environment.
 # Safe to run at the same time from several processes. Needs python3 with venv and access to a package index (pip's
 # own settings and environment variables apply).
 set -euo pipefail
@@ -36,15 +37,27 @@ environment() { # name-version, packages...
     echo "$folder"
 }
 
-for name in "${@:-josev ocpp receipts}"; do
+program() { # name-version, folder of the package below tests/peers
+    local folder="$root/$1"
+    exec 9>"$folder.lock"
+    flock 9
+    echo "peers: building $folder unless it is there" >&2
+    cargo build --quiet --locked --manifest-path "$(dirname "$0")/../tests/peers/$2/Cargo.toml" --target-dir "$folder" >&2
+    exec 9>&-
+    echo "$folder"
+}
+
+for name in "${@:-josev ocpp receipts est}"; do
     for one in $name; do
         case "$one" in
         # The wheel does not declare aiofile, which its car side imports.
         josev) folder=$(environment josev-0.31.2 'iso15118==0.31.2' 'aiofile==3.9.0') ;;
         ocpp) folder=$(environment ocpp-2.1.0 'ocpp==2.1.0' 'websockets==15.0.1') ;;
         receipts) folder=$(environment receipts-1 'pyocmf[crypto]==0.6.0' 'jwcrypto==1.6.1' 'rfc8785==0.1.4') ;;
+        # usg-est-client brings its own TLS (rustls), which has no place in the workspace.
+        est) folder=$(program est-2.2.0 est_client) ;;
         *)
-            echo "peers: unknown peer $one (josev, ocpp, receipts)" >&2
+            echo "peers: unknown peer $one (josev, ocpp, receipts, est)" >&2
             exit 2
             ;;
         esac

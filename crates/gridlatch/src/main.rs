@@ -8,6 +8,7 @@ mod bench;
 mod cli;
 mod run_file;
 mod say;
+mod services;
 mod up;
 
 use std::process::ExitCode;

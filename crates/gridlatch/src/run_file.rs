@@ -22,6 +22,12 @@ pub(crate) struct RunFile {
     pub(crate) token_file: PathBuf,
     /// Base address stations connect to, without their id.
     pub(crate) ocpp: String,
+    /// Base address of enrolment, without a trailing `/`.
+    pub(crate) est: String,
+    /// Where OCSP answers.
+    pub(crate) ocsp: String,
+    /// Where revocation lists are; `{authority}` stands for the CA's name.
+    pub(crate) crl: String,
     /// The simulated stations.
     pub(crate) stations: Vec<RunStation>,
 }

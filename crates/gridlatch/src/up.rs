@@ -3,6 +3,7 @@
 
 mod authority;
 mod banner;
+mod certificates;
 mod commands;
 mod contracts;
 pub(crate) mod station_process;
@@ -25,6 +26,7 @@ use gridlatch_vocab::{Event, EventSink as _, Personal, StationId, catalogue};
 
 use crate::run_file::{self, RunFile};
 use crate::say;
+use crate::services::Places;
 
 /// The token that stands for "somebody held a card to the reader" at the simulated stations.
 pub(crate) const DEMO_TOKEN: &str = "GRIDLATCH-DEMO-CARD";
@@ -44,6 +46,8 @@ pub(crate) struct UpConfig {
     pub(crate) data: PathBuf,
     pub(crate) console: SocketAddr,
     pub(crate) ocpp: SocketAddr,
+    pub(crate) est: Option<SocketAddr>,
+    pub(crate) status: Option<SocketAddr>,
     pub(crate) allow_plaintext: bool,
     pub(crate) demo: bool,
     pub(crate) verbose: bool,
@@ -79,16 +83,23 @@ async fn serve(config: UpConfig) -> Result<()> {
     let hub = Hub::new(HubConfig::default(), Some(log));
     let shutdown = Shutdown::new();
 
-    let pki = dev::ensure(&data.dir("pki")?, &hub, now())?;
-    let pki = Arc::new(pki.reporting_to(Arc::new(hub.clone())));
+    let places = Places::take(config.est, config.status).await?;
+    let (est, ocsp, crl) = (places.est_at, places.ocsp_url(), places.crl_url());
+    let mut pki = dev::ensure(&data.dir("pki")?, &hub, now())?.reporting_to(Arc::new(hub.clone()));
+    if places.lasting {
+        pki = pki.publishing_at(ocsp.clone(), crl.clone());
+    }
+    let pki = Arc::new(pki);
     let store = open_store(&data, "platform.db").await?;
     let ca = authority::open(&data, &pki, &hub).await?;
+    certificates::name_places(&ca, &places).await?;
     let platform = start_platform(&config, &pki, &ca, &store, &hub, &shutdown).await?;
     register_demo(&platform).await?;
     let stations = stations::start(&config, &data, &pki, &platform, &hub).await?;
     // What the stations were just delivered with can be revoked like anything else.
     ca.adopt_issued(&pki).await?;
     let web = web::start(&config, &data, &platform, pki.csms_roots(), (&hub, &shutdown)).await?;
+    let certificates = certificates::start(places, &ca, &data, &pki, (&hub, &shutdown)).await?;
 
     let mut run = RunFile {
         pid: std::process::id(),
@@ -97,6 +108,9 @@ async fn serve(config: UpConfig) -> Result<()> {
         token_file: web.token_file.clone(),
         ocpp: format!("wss://{}/ocpp/", platform.ocpp_addr),
         stations: stations.describe(),
+        est: format!("https://{est}/.well-known/est"),
+        ocsp,
+        crl,
     };
     data.write_private(run_file::NAME, &serde_json::to_vec_pretty(&run)?)?;
     hub.emit(Event::new(
@@ -124,6 +138,7 @@ async fn serve(config: UpConfig) -> Result<()> {
         stations.stop().await;
         shutdown.cancel();
         web.stopped().await;
+        certificates.stopped().await;
     };
     tokio::select! {
         () = orderly => say::talk("stopped"),

@@ -33,12 +33,14 @@ pub enum Need {
     curl,
     /// The Python environment with `pyocmf`, `jwcrypto` and `rfc8785` (built on demand).
     receipts,
+    /// The program around the crate `usg-est-client` (built on demand).
+    est_client,
 }
 
 impl Need {
     /// Why this is not available here, or nothing. The answer is computed once per process.
     fn missing(self) -> Option<String> {
-        static ANSWERS: [OnceLock<Option<String>>; 13] = [const { OnceLock::new() }; 13];
+        static ANSWERS: [OnceLock<Option<String>>; 14] = [const { OnceLock::new() }; 14];
         ANSWERS[self as usize]
             .get_or_init(|| match self {
                 Self::root => no_root(),
@@ -62,6 +64,7 @@ impl Need {
                     .or_else(|| no_command("opensc-tool", "--version", "opensc")),
                 Self::gnutls => no_command("gnutls-cli", "--version", "gnutls-bin"),
                 Self::curl => no_command("curl", "--version", "curl"),
+                Self::est_client => crate::python::est_client().err().map(|e| format!("{e:#}")),
             })
             .clone()
     }

@@ -1,4 +1,4 @@
-//! The Python environments of the peers, built once per user and version by `scripts/peers.sh`.
+//! The environments of the peers, built once per user and version by `scripts/peers.sh`: Python, and one program.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -33,6 +33,19 @@ pub fn receipts() -> Result<PathBuf> {
     remembered(&INTERPRETER, "receipts")
 }
 
+/// The program around the crate `usg-est-client` 2.2.0 (`tests/peers/est_client`).
+///
+/// # Errors
+/// When it cannot be built: no crate registry.
+pub fn est_client() -> Result<PathBuf> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    PROGRAM
+        .get_or_init(|| folder("est").map_err(|e| format!("{e:#}")))
+        .clone()
+        .map(|folder| folder.join("debug/est-client"))
+        .map_err(|e| anyhow!(e))
+}
+
 fn remembered(cell: &OnceLock<Result<PathBuf, String>>, name: &str) -> Result<PathBuf> {
     cell.get_or_init(|| environment(name).map_err(|e| format!("{e:#}")))
         .clone()
@@ -40,6 +53,10 @@ fn remembered(cell: &OnceLock<Result<PathBuf, String>>, name: &str) -> Result<Pa
 }
 
 fn environment(name: &str) -> Result<PathBuf> {
+    Ok(folder(name)?.join("bin/python"))
+}
+
+fn folder(name: &str) -> Result<PathBuf> {
     let script = crate::temp::workspace().join("scripts/peers.sh");
     let out = Command::new("bash")
         .arg(&script)
@@ -58,5 +75,5 @@ fn environment(name: &str) -> Result<PathBuf> {
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
         .with_context(|| format!("scripts/peers.sh named no folder for {name}"))?;
-    Ok(PathBuf::from(folder).join("bin/python"))
+    Ok(PathBuf::from(folder))
 }

@@ -6,6 +6,7 @@
 mod approve;
 mod backup;
 mod bundle;
+mod client;
 mod export;
 mod files;
 mod forecast;
@@ -17,6 +18,7 @@ mod policy;
 mod pools;
 mod renew;
 mod revoke;
+mod serve;
 mod show;
 mod verify;
 
@@ -77,6 +79,10 @@ enum Command {
     Key(key::KeyArgs),
     /// The Plug & Charge pools: clients and roots
     Pools(pools::PoolsArgs),
+    /// Serve enrolment, OCSP and revocation lists
+    Serve(serve::ServeArgs),
+    /// Who may enrol with a secret, and requests that wait
+    Client(client::ClientArgs),
     /// Show, check or replace the issuing policy
     Policy(policy::PolicyArgs),
     /// What stops working on which date if nothing is done
@@ -106,6 +112,8 @@ pub(crate) fn run(command: PkiCommand) -> u8 {
             Command::Operator(args) => (args.format(), approve::operator(args).await),
             Command::Key(args) => (args.format(), key::run(&args)),
             Command::Pools(args) => (args.place.format, pools::run(args).await),
+            Command::Serve(args) => (args.place.format, serve::run(args).await),
+            Command::Client(args) => (args.format(), client::run(args)),
             Command::Policy(args) => (args.format(), policy::run(args).await),
             // Needs no CA, and has exit codes of its own.
             Command::Forecast(args) => return forecast::run(&args),

@@ -21,6 +21,12 @@ pub(crate) struct UpArgs {
     /// Where charging stations connect (OCPP over TLS with client certificates)
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8443")]
     ocpp: SocketAddr,
+    /// Where clients enrol for certificates (EST over HTTPS); 127.0.0.1:8444, or any if that is taken
+    #[arg(long, value_name = "ADDR:PORT")]
+    est: Option<SocketAddr>,
+    /// Where OCSP answers and revocation lists are (HTTP); 127.0.0.1:8081, or any if that is taken
+    #[arg(long, value_name = "ADDR:PORT")]
+    status: Option<SocketAddr>,
     /// Let vehicles without TLS charge too, by external identification only
     #[arg(long)]
     allow_plaintext: bool,
@@ -41,6 +47,8 @@ pub(crate) fn run(args: UpArgs) -> u8 {
         data: args.data,
         console: args.console,
         ocpp: args.ocpp,
+        est: args.est,
+        status: args.status,
         allow_plaintext: args.allow_plaintext,
         demo: args.demo,
         verbose: args.verbose,

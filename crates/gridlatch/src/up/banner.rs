@@ -18,6 +18,9 @@ pub(crate) fn print(run: &RunFile, token: &str, data: &Path) {
             run.token_file.display()
         ),
         format!("  OCPP      {}<station>  (TLS, client certificates)", run.ocpp),
+        format!("  EST       {}  (a secret: gridlatch pki client add)", run.est),
+        format!("  OCSP      {}", run.ocsp),
+        format!("  CRL       {}", run.crl.replace("{authority}", "<tree>/<CA>")),
     ];
     for station in &run.stations {
         for evse in &station.evses {

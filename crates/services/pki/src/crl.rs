@@ -33,6 +33,8 @@ pub const DELTA_LIFE: Duration = Duration::from_secs(3600);
 const WATCH: Duration = Duration::from_millis(200);
 /// How often lists that run out are looked for, and failed ones tried again.
 const TICK: Duration = Duration::from_secs(60);
+/// How often the same failure is said again: a root's key is away on purpose.
+const AGAIN: Duration = Duration::from_secs(3600);
 /// A full list out of turn takes at most this share of a core: one part in.
 const SHARE: u32 = 20;
 /// A certificate stays listed for so long after its own end (RFC 5280, 3.3).
@@ -66,6 +68,8 @@ struct Published {
     behind: bool,
     /// Before when no full list comes out of turn.
     rest: Option<Instant>,
+    /// What went wrong last, and when that was said.
+    failed: Option<(String, Instant)>,
 }
 
 /// A list as it is served.
@@ -156,6 +160,7 @@ impl Publisher {
             delta: delta.as_ref().and_then(List::of),
             full,
             rest: None,
+            failed: None,
         };
         self.change(&authority.name, |entry| *entry = published);
         Ok(())
@@ -248,18 +253,28 @@ impl Publisher {
                     enrolment::CRL_PUBLISHED,
                     format!("{kind} {} of {}", list.number, authority.name),
                 );
-                self.change(&authority.name, |entry| match which {
-                    Which::Full => entry.full = Some(list),
-                    Which::Delta => entry.delta = Some(list),
+                self.change(&authority.name, |entry| {
+                    entry.failed = None;
+                    match which {
+                        Which::Full => entry.full = Some(list),
+                        Which::Delta => entry.delta = Some(list),
+                    }
                 });
                 true
             }
             Ok(None) => false,
             Err(error) => {
-                report.happened(
-                    enrolment::CRL_FAILED,
-                    format!("{}: {error} ({})", authority.name, error.code()),
-                );
+                let message = format!("{}: {error} ({})", authority.name, error.code());
+                let said = self
+                    .state(&authority.name)
+                    .failed
+                    .is_some_and(|(before, at)| before == message && at.elapsed() < AGAIN);
+                if !said {
+                    report.happened(enrolment::CRL_FAILED, message.clone());
+                    self.change(&authority.name, |entry| {
+                        entry.failed = Some((message, Instant::now()));
+                    });
+                }
                 false
             }
         }

@@ -100,6 +100,7 @@ pub struct DevPki {
     authorities: BTreeMap<(World, &'static str), Pair>,
     started: (Timestamp, Instant),
     sink: Option<Arc<dyn EventSink>>,
+    urls: Option<(String, String)>,
 }
 
 impl fmt::Debug for DevPki {
@@ -121,6 +122,7 @@ pub fn ensure(dir: &Path, sink: &dyn EventSink, now: Timestamp) -> Result<DevPki
         authorities: BTreeMap::new(),
         started: (now, Instant::now()),
         sink: None,
+        urls: None,
     };
     let lock = this.store.lock()?;
     let (mut made, mut kept) = (0, 0);
@@ -158,6 +160,14 @@ impl DevPki {
     #[must_use]
     pub fn reporting_to(mut self, sink: Arc<dyn EventSink>) -> Self {
         self.sink = Some(sink);
+        self
+    }
+
+    /// From now on, leaves say where OCSP answers and where revocation lists are (`{authority}` becomes the
+    /// CA's name). Those issued before say what they said.
+    #[must_use]
+    pub fn publishing_at(mut self, ocsp: String, crl: String) -> Self {
+        self.urls = Some((ocsp, crl));
         self
     }
 
@@ -488,6 +498,10 @@ impl DevPki {
         } else {
             Some(self.ca(world, wanted.issuer))
         };
+        // CAs are made before anybody knows where anything listens.
+        let leaf = wanted.kind.row().authority == gridlatch_trust::profile::Authority::Leaf;
+        let urls = self.urls.as_ref().filter(|_| leaf);
+        let authority = format!("{}/{}", world.folder(), wanted.issuer);
         let request = Request {
             profile: world.profile(wanted.kind),
             subject: Subject {
@@ -500,8 +514,8 @@ impl DevPki {
             not_before,
             not_after: None,
             alt_names: wanted.alt_names.clone(),
-            ocsp_url: None,
-            crl_url: None,
+            ocsp_url: urls.map(|(ocsp, _)| ocsp.clone()),
+            crl_url: urls.map(|(_, crl)| crl.replace("{authority}", &authority)),
         };
         let signer = issuer.map_or(&key, |issuer| &*issuer.key);
         let der = build(

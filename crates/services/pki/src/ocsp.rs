@@ -83,7 +83,7 @@ impl Responder {
     /// The store fails.
     pub async fn start(ca: Ca, report: Report, stop: Shutdown) -> Result<Self, CaError> {
         let last = ca.store().pki_last_revocation_of_any().await?;
-        let desks = Desks::open(&ca, &report).await;
+        let desks = Desks::open(&ca, &report, &Desks::default()).await;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let this = Self {
             inner: Arc::new(Inner {
@@ -280,7 +280,8 @@ impl Responder {
     async fn refresh(&self) {
         let inner = &self.inner;
         if inner.ca.reload().await.is_ok() {
-            let desks = Desks::open(&inner.ca, &inner.report).await;
+            let before = inner.desks.load_full();
+            let desks = Desks::open(&inner.ca, &inner.report, &before).await;
             inner.desks.store(desks.into());
         }
         for request in inner.cache.due(now()) {

@@ -30,17 +30,23 @@ pub(crate) struct Desks {
 }
 
 impl Desks {
-    /// The CAs as they are now. One without a signer is reported, and answered for with "try later".
-    pub(crate) async fn open(ca: &Ca, report: &Report) -> Self {
+    /// The CAs as they are now. One that has no signer is reported once, and answered for with "try later".
+    pub(crate) async fn open(ca: &Ca, report: &Report, before: &Self) -> Self {
         let mut this = Self::default();
         for authority in ca.authorities() {
             let signer = match ca.ocsp_signer(&authority.name).await {
                 Ok(signer) => Some(signer),
                 Err(error) => {
-                    report.happened(
-                        enrolment::OCSP_UNAVAILABLE,
-                        format!("{} has no OCSP signer: {error}", authority.name),
-                    );
+                    let known = before
+                        .desks
+                        .iter()
+                        .any(|desk| desk.name == authority.name && desk.signer.is_none());
+                    if !known {
+                        report.happened(
+                            enrolment::OCSP_UNAVAILABLE,
+                            format!("{} has no OCSP signer: {error}", authority.name),
+                        );
+                    }
                     None
                 }
             };

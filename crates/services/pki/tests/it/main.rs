@@ -3,5 +3,6 @@
 
 mod crl;
 mod est;
+mod library;
 mod ocsp;
 mod support;
