@@ -3,6 +3,7 @@
 mod josev;
 pub(crate) mod keys;
 pub(crate) mod node;
+pub(crate) mod pki;
 pub(crate) mod pnc;
 mod process;
 pub(crate) mod session;

@@ -19,6 +19,8 @@ enum What {
     Session(SessionArgs),
     /// Plug & Charge between two PKIs: which handshakes succeed, and who refuses the others and why
     Pnc(bench::pnc::PncArgs),
+    /// The CA: certificates issued, OCSP answers, verdicts, a million certificates. Needs the command `openssl`
+    Pki(bench::pki::PkiArgs),
     /// What a key costs by where it lives: in memory, in a token, in a TPM
     Keys(bench::keys::KeysArgs),
     /// One side of a measured session; started by `bench session`
@@ -50,6 +52,7 @@ pub(crate) struct SessionArgs {
 /// Runs it; returns the exit code.
 pub(crate) fn run(command: BenchCommand) -> u8 {
     let outcome = match command.what {
+        What::Pki(args) => bench::pki::run(&args),
         What::Pnc(args) => return bench::pnc::run(&args),
         What::Keys(args) => bench::keys::run(&args),
         What::Session(args) => bench::session::run(&args),

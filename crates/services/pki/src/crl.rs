@@ -137,6 +137,14 @@ impl Publisher {
         wire::router(self.clone())
     }
 
+    /// Publishes a CA's full list now, whether it is due or not; says whether that went well.
+    pub async fn publish_now(&self, authority: &str) -> bool {
+        match self.inner.ca.authority(authority) {
+            Ok(authority) => self.publish(&authority, Which::Full).await,
+            Err(_) => false,
+        }
+    }
+
     pub(crate) fn find(&self, name: &str, delta: bool) -> Option<Arc<List>> {
         let lists = self.inner.lists.read().unwrap_or_else(PoisonError::into_inner);
         let published = lists.get(name)?;
