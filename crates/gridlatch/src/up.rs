@@ -6,6 +6,7 @@ mod banner;
 mod certificates;
 mod commands;
 mod contracts;
+mod staples;
 pub(crate) mod station_process;
 mod stations;
 mod web;

@@ -1,4 +1,5 @@
-//! Where a simulated station gets the OCSP answers it staples: the responder of the same `up`.
+//! Where a simulated station gets the OCSP answers it staples: the responder that its certificate names, if that
+//! is on this machine.
 
 use std::time::Duration;
 
@@ -15,20 +16,38 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// And how many times.
 const TIMES: usize = 20;
 
+/// The responders that the certificates themselves name, on this machine only: a certificate must not be
+/// able to send a station anywhere.
+#[derive(Debug)]
+pub(crate) struct Named;
+
+impl Named {
+    /// Whether a chain's leaf names a responder at all.
+    pub(crate) fn by(chain: &[Vec<u8>]) -> bool {
+        responder_of(chain).is_some()
+    }
+}
+
+fn responder_of(chain: &[Vec<u8>]) -> Option<String> {
+    let [leaf, issuer, ..] = chain else { return None };
+    certificate::hash_data(leaf, issuer).ok()?.responder_url
+}
+
 /// An OCSP responder over plain HTTP (answers are signed).
 #[derive(Debug)]
-pub(crate) struct HttpResponder {
+struct HttpResponder {
     authority: String,
     path: String,
 }
 
 impl HttpResponder {
-    /// The responder at `url`, `http://HOST:PORT/PATH`.
-    pub(crate) fn new(url: &str) -> Option<Self> {
+    /// The responder at `url`, `http://127.0.0.1:PORT/PATH`.
+    fn new(url: &str) -> Option<Self> {
         let rest = url.strip_prefix("http://")?;
         let (authority, path) = rest.split_once('/')?;
+        let here = authority.starts_with("127.0.0.1:") || authority.starts_with("[::1]:");
         let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-        (!authority.is_empty() && plain(authority) && plain(path)).then(|| Self {
+        (here && plain(authority) && plain(path)).then(|| Self {
             authority: authority.to_owned(),
             path: format!("/{path}"),
         })
@@ -44,7 +63,10 @@ impl HttpResponder {
             self.authority,
             request.len()
         );
-        stream.write_all(&[head.as_bytes(), request].concat()).await.map_err(failed)?;
+        stream
+            .write_all(&[head.as_bytes(), request].concat())
+            .await
+            .map_err(failed)?;
         let mut answer = Vec::new();
         let most = (MAX_HEAD + MAX_RESPONSE) as u64;
         stream.take(most).read_to_end(&mut answer).await.map_err(failed)?;
@@ -62,7 +84,10 @@ fn body(answer: &[u8]) -> Result<Vec<u8>, String> {
     let (head, rest) = answer.split_at(end);
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
     let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or("nothing");
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .unwrap_or("nothing");
     if status != "200" {
         return Err(format!("answered {status}"));
     }
@@ -78,12 +103,15 @@ fn body(answer: &[u8]) -> Result<Vec<u8>, String> {
     }
 }
 
-impl StapleSource for HttpResponder {
+impl StapleSource for Named {
     fn fetch<'a>(&'a self, chain: &'a [Vec<u8>]) -> Fetched<'a> {
         Box::pin(async move {
             let [leaf, issuer, ..] = chain else {
                 return Err("the chain does not hold the issuer".to_owned());
             };
+            let url = responder_of(chain).ok_or("the certificate names no OCSP responder")?;
+            let responder = HttpResponder::new(&url)
+                .ok_or_else(|| format!("the certificate names {url}, which is not on this machine"))?;
             let parsed = certificate::parse(leaf).map_err(|error| error.to_string())?;
             let serial = parsed.tbs_certificate.serial_number.as_bytes();
             // SHA-1 names the certificate and signs nothing; every responder knows it.
@@ -95,7 +123,7 @@ impl StapleSource for HttpResponder {
             let request = build_request(&request).map_err(|error| error.to_string())?;
             let mut tries = 0;
             loop {
-                match self.ask(&request).await {
+                match responder.ask(&request).await {
                     Err(_) if tries < TIMES => {
                         tries += 1;
                         tokio::time::sleep(AGAIN).await;
@@ -128,8 +156,12 @@ mod tests {
             body(bad).unwrap_err();
         }
         assert!(HttpResponder::new("https://x/ocsp").is_none());
-        assert!(HttpResponder::new("http://x y/ocsp").is_none());
+        assert!(HttpResponder::new("http://127.0.0.1:1/o c").is_none());
+        assert!(HttpResponder::new("http://ocsp.example.org/").is_none());
         let responder = HttpResponder::new("http://127.0.0.1:8080/ocsp").unwrap();
-        assert_eq!((responder.authority.as_str(), responder.path.as_str()), ("127.0.0.1:8080", "/ocsp"));
+        assert_eq!(
+            (responder.authority.as_str(), responder.path.as_str()),
+            ("127.0.0.1:8080", "/ocsp")
+        );
     }
 }

@@ -26,6 +26,7 @@ use gridlatch_store::Store;
 use gridlatch_vocab::{Event, EventSink as _, EvseId, MilliWattHours, Personal, StationId, catalogue};
 use tokio::sync::mpsc;
 
+use super::staples::Named;
 use super::{DEMO_TOKEN, DEMO_TOKEN_KIND};
 use crate::run_file::{RunEvse, RunStation, Supply};
 use crate::say;
@@ -210,11 +211,13 @@ async fn start(
     };
     evse.registers = registers(&store).await?;
     let custody = custody(id, pki, folder.join("certificates"))?;
+    let credentials = pki.station_credentials(id)?;
+    let vouched = credentials.iter().any(|credential| Named::by(&credential.chain));
     let station = StationConfig {
         station: id.clone(),
         evses: vec![evse],
         tls: Some(TlsSetup {
-            credentials: pki.station_credentials(id)?,
+            credentials,
             vehicle_roots: pki.oem_roots(),
             contract_roots: pki.mo_roots(),
             allow_legacy_cbc: true,
@@ -249,13 +252,17 @@ async fn start(
             tracing::error!(%error, "the link of a station to its platform cannot run");
         }
     });
-    Ok(Station::start(
+    let handle = Station::start(
         station,
         Arc::new(hub.clone()),
         to_platform,
         from_platform,
         stop.sessions.clone(),
-    )?)
+    )?;
+    if vouched {
+        handle.staple_from(Arc::new(Named));
+    }
+    Ok(handle)
 }
 
 /// What the station was delivered with, and the folder for what it is given later.

@@ -177,7 +177,10 @@ async fn fresh(
         }
     };
     match read_staple(&der, leaf, issuer, now, &OpensslVerifier) {
-        Ok(Stapled { status: Status::Unknown, .. }) => Err((
+        Ok(Stapled {
+            status: Status::Unknown,
+            ..
+        }) => Err((
             tls::STAPLE_UNAVAILABLE,
             "the responder does not know the certificate".to_owned(),
         )),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use gridlatch_testkit::temp;
+use gridlatch_testkit::{ports, temp};
 
 use crate::running_up::{SOON, Up};
 
@@ -14,12 +14,18 @@ fn a_car_that_insists_on_an_ocsp_answer_charges_in_both_generations() {
 
 fn insists() -> Result<()> {
     let data = temp::dir()?;
-    let up = Up::start(data.path(), &["--est", "127.0.0.1:0", "--status", "127.0.0.1:0"])?;
+    // An address that stays the same is written into certificates as the responder's.
+    let status = format!("127.0.0.1:{}", ports::tcp()?);
+    let up = Up::start(data.path(), &["--est", "127.0.0.1:0", "--status", &status])?;
     // Stations fetch their first answer once the responder is up, a moment after themselves.
     let until = Instant::now() + Duration::from_secs(60);
     for protocol in ["iso15118-2", "iso15118-20"] {
         loop {
-            let ended = up.car(&format!("--require-ocsp --for 1 --energy dc --protocol {protocol}"))?.ended(SOON)?;
+            let ended = up
+                .car(&format!(
+                    "--require-ocsp --for 1 --energy dc --protocol {protocol}"
+                ))?
+                .ended(SOON)?;
             match (ended.code, ended.output.contains("\"staple\":\"good\"")) {
                 (0, true) => break,
                 (0, false) => bail!("it charged without a staple: {ended:?}"),
