@@ -212,7 +212,7 @@ async fn start(
     evse.registers = registers(&store).await?;
     let custody = custody(id, pki, folder.join("certificates"))?;
     let credentials = pki.station_credentials(id)?;
-    let vouched = credentials.iter().any(|credential| Named::by(&credential.chain));
+    let responder = Named::by(credentials.iter().map(|credential| &credential.chain));
     let station = StationConfig {
         station: id.clone(),
         evses: vec![evse],
@@ -259,8 +259,8 @@ async fn start(
         from_platform,
         stop.sessions.clone(),
     )?;
-    if vouched {
-        handle.staple_from(Arc::new(Named));
+    if let Some(responder) = responder {
+        handle.staple_from(Arc::new(responder));
     }
     Ok(handle)
 }

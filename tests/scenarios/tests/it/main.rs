@@ -13,7 +13,6 @@ mod ocpp_python;
 mod random_kills;
 mod running_up;
 mod signed_bill;
-mod stapled;
 mod up_and_charge;
 mod up_and_down;
 mod up_by_rest;
