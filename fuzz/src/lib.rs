@@ -10,6 +10,7 @@ mod mutate;
 mod receipt;
 mod session;
 mod targets;
+mod trust;
 
 pub use mutate::Mutator;
 pub use targets::{Target, all};

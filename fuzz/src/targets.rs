@@ -9,6 +9,8 @@ use gridlatch_session::wire::{
 use gridlatch_watch::capture::{self, Entry};
 use gridlatch_watch::tls::{KeyLog, TlsSession};
 
+use crate::trust;
+
 /// A decoder and the name of its corpus.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
@@ -57,6 +59,30 @@ pub const fn all() -> &'static [Target] {
         Target {
             name: "x509",
             run: x509,
+        },
+        Target {
+            name: "csr",
+            run: trust::csr,
+        },
+        Target {
+            name: "crl",
+            run: trust::crl,
+        },
+        Target {
+            name: "ocsp-request",
+            run: trust::ocsp_request,
+        },
+        Target {
+            name: "ocsp-response",
+            run: trust::ocsp_response,
+        },
+        Target {
+            name: "cms",
+            run: trust::cms,
+        },
+        Target {
+            name: "judge",
+            run: trust::judge,
         },
         Target {
             name: "verdict",

@@ -8,6 +8,7 @@
 mod advice;
 mod chain_shape;
 mod evidence;
+mod guess;
 mod link;
 mod search;
 
@@ -21,6 +22,7 @@ use crate::{RustCrypto, Verify, lint};
 pub use advice::{Fix, Proposal, clock_hint, proposals};
 pub use chain_shape::{Finding, findings};
 pub use evidence::{AllowedPlaces, Evidence, EvidenceError, Policy, Source, Unknown};
+pub use guess::guess;
 
 use link::Link;
 use search::Search;

@@ -21,6 +21,7 @@ mod revoke;
 mod serve;
 mod show;
 mod verify;
+mod why;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,6 +88,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// What stops working on which date if nothing is done
     Forecast(forecast::ForecastArgs),
+    /// Explain why a chain is trusted or not
+    Why(why::WhyArgs),
 }
 
 /// Runs it; returns the exit code.
@@ -97,6 +100,7 @@ pub(crate) fn run(command: PkiCommand) -> u8 {
     };
     runtime.block_on(async {
         let (format, answer) = match command.command {
+            Command::Why(args) => return why::run(args).await,
             Command::Init(args) => (args.place.format, init::run(args).await),
             Command::Issue(args) => (args.place.format, issue::run(args).await),
             Command::Renew(args) => (args.place.format, renew::run(args).await),

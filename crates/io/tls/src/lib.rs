@@ -16,6 +16,7 @@ mod handshake;
 pub mod hello;
 mod observed;
 mod platform;
+mod probe;
 mod refusal;
 mod revoked;
 mod vehicle_client;
@@ -32,6 +33,7 @@ use thiserror::Error;
 
 pub use gridlatch_trust::Generation;
 pub use platform::{PlatformClient, PlatformClientConfig, PlatformServer, PlatformServerConfig};
+pub use probe::{Shown, look};
 pub use refusal::{Refusal, refusal_of};
 pub use revoked::Revoked;
 pub use vehicle_client::{Judging, VehicleClient, VehicleClientConfig};

@@ -5,6 +5,7 @@ mod hardware;
 mod hostile;
 mod judging;
 mod pair;
+mod probing;
 mod revocation;
 mod stapling;
 mod tokens;

@@ -14,6 +14,7 @@ mod cms;
 mod crl;
 mod csr;
 mod ocsp;
+mod seeds;
 mod support;
 mod verdict;
 mod verdict_foreign;
