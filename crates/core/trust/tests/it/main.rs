@@ -18,4 +18,5 @@ mod seeds;
 mod support;
 mod verdict;
 mod verdict_foreign;
+mod verdict_public;
 mod verdict_revocation;
