@@ -392,7 +392,7 @@ impl DevPki {
     }
 
     /// Every leaf issued so far: its tree, its kind, the CA that signed it, the certificate.
-    pub(crate) fn issued(&self) -> Result<Vec<(World, Kind, &'static str, Vec<u8>)>, PkiError> {
+    pub(crate) fn issued(&self) -> Result<Vec<DevLeaf>, PkiError> {
         let mut found = Vec::new();
         for world in World::ALL {
             let folder = format!("{}/issued", world.folder());
@@ -557,6 +557,9 @@ impl DevPki {
         Timestamp(self.started.0.0 + self.started.1.elapsed())
     }
 }
+
+/// A leaf as it was issued: its tree, its kind, the CA that signed it, the certificate.
+pub(crate) type DevLeaf = (World, Kind, &'static str, Vec<u8>);
 
 /// A certificate as the tree wants it.
 struct Wanted {

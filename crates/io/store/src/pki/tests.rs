@@ -235,3 +235,87 @@ async fn a_copy_holds_what_was_committed_while_the_original_stays_in_use() {
     assert_eq!(copy.setting_find("x").await.unwrap().as_deref(), Some("before"));
     assert_eq!(store.setting_find("x").await.unwrap().as_deref(), Some("after"));
 }
+
+/// A hundred thousand certificates in a file: taking a serial number, finding one and revoking one stay
+/// index lookups. The bound is loose because other tests run beside; `bench pki` measures.
+#[tokio::test]
+async fn a_hundred_thousand_certificates_do_not_slow_issue_lookup_or_revocation() {
+    use std::time::{Duration, Instant};
+    const TOTAL: i64 = 100_000;
+    // Spread like random serial numbers, and all different: an odd factor modulo 2^62.
+    let serial = |index: i64| {
+        (index.wrapping_mul(0x1E37_79B9_7F4A_7C15) & 0x3FFF_FFFF_FFFF_FFFF) | 0x4000_0000_0000_0000
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("ca.db").to_str().unwrap())
+        .await
+        .unwrap();
+    let root = NewAuthority {
+        name: "iso2/v2g-root".into(),
+        kind: "v2g-root".into(),
+        generation: "iso2".into(),
+        key_uri: "file:x".into(),
+        issuer: None,
+    };
+    let root = store
+        .pki_authority_add(root, certificate(0, 1, "Root"))
+        .await
+        .unwrap()
+        .unwrap();
+    let one = |index: i64| NewCertificate {
+        serial: serial(index),
+        der: vec![0x30; 550],
+        not_after: at(1_000_000),
+        ..certificate(root, 1, &format!("DE*GDL*E{index}"))
+    };
+    let rounds = async |base: i64| {
+        let mut best = [Duration::MAX; 3];
+        for round in 0..20 {
+            let index = base + round;
+            let start = Instant::now();
+            assert!(matches!(
+                store.pki_insert(one(index)).await.unwrap(),
+                Inserted::Stored(_)
+            ));
+            best[0] = best[0].min(start.elapsed());
+            let start = Instant::now();
+            assert!(store.pki_find(root, serial(index / 2)).await.unwrap().is_some());
+            best[1] = best[1].min(start.elapsed());
+            let start = Instant::now();
+            assert_eq!(
+                store
+                    .pki_revoke(root, serial(index), 1, at(0), "x")
+                    .await
+                    .unwrap(),
+                RevokeOutcome::Revoked
+            );
+            best[2] = best[2].min(start.elapsed());
+        }
+        best
+    };
+    store.pki_insert_all((0..1000).map(one).collect()).await.unwrap();
+    let early = rounds(1000).await;
+    let mut next = 2000;
+    while next < TOTAL {
+        store
+            .pki_insert_all((next..next + 1000).map(one).collect())
+            .await
+            .unwrap();
+        next += 1000;
+    }
+    let late = rounds(TOTAL).await;
+    assert!(store.pki_count().await.unwrap() > 99_000);
+    for (what, (early, late)) in ["issue", "lookup", "revocation"]
+        .iter()
+        .zip(early.iter().zip(&late))
+    {
+        assert!(
+            *late < *early * 5 + Duration::from_millis(2),
+            "{what}: {early:?} at 1000, {late:?} at {TOTAL}"
+        );
+    }
+    assert_eq!(
+        store.pki_revocations(root, 20, at(0), 100).await.unwrap().len(),
+        20
+    );
+}

@@ -172,9 +172,8 @@ impl Ca {
         let not_before = order
             .not_before
             .unwrap_or_else(|| Timestamp(now.0 - time::Duration::HOUR));
-        let days = rule
-            .max_days
-            .map_or(order.profile.row().days, |max| max.min(order.profile.row().days));
+        let usual = order.profile.row().days;
+        let days = rule.max_days.map_or(usual, |max| max.min(usual));
         let limit = |days: u32| Timestamp(not_before.0 + time::Duration::days(i64::from(days)));
         let not_after = match (order.not_after, rule.max_days) {
             (Some(asked), Some(max)) => asked.min(limit(max)),

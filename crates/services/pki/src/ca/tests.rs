@@ -2,6 +2,7 @@
 
 mod backups;
 mod control;
+mod durability;
 mod hierarchy;
 mod issuing;
 
