@@ -43,9 +43,8 @@ async fn reopened(dir: &Path) -> Ca {
         .unwrap()
 }
 
-/// Issues until it is killed, and says what it handed out.
+/// The second process of the test below: issues until it is killed, and says what it handed out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the second process of another test"]
 async fn issues_until_it_is_killed() {
     let Some(dir) = child_folder() else { return };
     let ca = reopened(&dir).await;
@@ -141,9 +140,8 @@ async fn whatever_left_before_kill_9_is_in_the_store_once_and_the_same() {
     );
 }
 
-/// Fills its disk, makes room, and goes on.
+/// The second process of the test below: fills its disk, makes room, and goes on.
 #[tokio::test]
-#[ignore = "the second process of another test"]
 async fn issues_until_the_disk_is_full() {
     let Some(dir) = child_folder() else { return };
     let ballast = dir.join("ballast");
