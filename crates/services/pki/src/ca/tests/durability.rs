@@ -23,7 +23,6 @@ fn this_test(name: &str) -> Command {
             &format!("ca::tests::durability::{name}"),
             "--exact",
             "--nocapture",
-            "--ignored",
         ])
         .stderr(Stdio::null());
     command
