@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use gridlatch_host::{DataDir, Hub, Shutdown, TaskTracker, now};
 use gridlatch_keys::Signer as _;
 use gridlatch_pki::dev::DevPki;
-use gridlatch_platform::PlatformHandle;
+use gridlatch_platform::{OutletPlace, PlatformHandle, StationPlace};
 use gridlatch_vocab::{Event, EventSink as _, StationId, catalogue};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};

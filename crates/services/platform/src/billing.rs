@@ -1,19 +1,22 @@
 //! From a whole transaction to one charge detail record: priced, proven by what the meter signed, signed itself.
 
+mod place;
 mod proof;
 mod seal;
 
 use gridlatch_host::now;
 use gridlatch_store::{NewCdr, Sample, Session, StoreError};
 use gridlatch_tariff::{
-    Activity, Bill, CdrHeader, CdrLocation, CdrToken, GeoLocation, MeterProof, Reading, Tariff, TariffError,
-    periods, price,
+    Activity, Bill, CdrHeader, CdrLocation, CdrToken, MeterProof, Reading, Tariff, TariffError, periods,
+    price,
 };
 use gridlatch_vocab::{
     Code, Event, EventSink as _, EvseId, MilliWattHours, StationId, TransactionId, Watts, catalogue,
 };
 use rust_decimal::Decimal;
 use thiserror::Error;
+
+pub use place::{OutletPlace, StationPlace};
 
 use crate::connection::random_uuid;
 use crate::state::PlatformState;
@@ -162,7 +165,9 @@ async fn make(state: &PlatformState, session: &Session) -> Result<(NewCdr, Bill)
     let bill = price(&tariff, &periods(&readings)?)?;
     let id = random_uuid().ok_or(BillError::Random)?;
     let issued_at = now();
-    let mut header = header(state, session, id.clone(), issued_at);
+    let evse = session.evse.unwrap_or(EvseId(0));
+    let location = place::location(state, &session.station, evse, session.connector).await?;
+    let mut header = header(state, session, location, id.clone(), issued_at);
     proof::prove(state, session, &readings, &mut header).await?;
     let document = serde_json::to_value(bill.to_cdr(&tariff, header)).map_err(BillError::Setting)?;
     let jws = seal::seal(state.config().bill_signer.as_ref(), &document, issued_at).await?;
@@ -228,9 +233,14 @@ fn readings(session: &Session, samples: &[Sample]) -> Vec<Reading> {
 }
 
 /// Who, where and when. Persons appear by reference; who they are stays with whoever holds the contract.
-fn header(state: &PlatformState, session: &Session, id: String, at: gridlatch_vocab::Timestamp) -> CdrHeader {
+fn header(
+    state: &PlatformState,
+    session: &Session,
+    location: CdrLocation,
+    id: String,
+    at: gridlatch_vocab::Timestamp,
+) -> CdrHeader {
     let config = state.config();
-    let evse = session.evse.unwrap_or(EvseId(0));
     let kind = session.auth_kind.as_deref().unwrap_or("");
     let reference = session
         .auth_reference
@@ -258,27 +268,7 @@ fn header(state: &PlatformState, session: &Session, id: String, at: gridlatch_vo
             "AUTH_REQUEST"
         }
         .to_owned(),
-        location: CdrLocation {
-            id: session.station.as_str().to_owned(),
-            address: "unknown".to_owned(),
-            city: "unknown".to_owned(),
-            country: "DEU".to_owned(),
-            coordinates: GeoLocation {
-                latitude: "0.000000".to_owned(),
-                longitude: "0.000000".to_owned(),
-            },
-            evse_uid: format!("{}-{evse}", session.station),
-            evse_id: format!(
-                "{}*{}*E{}*{evse}",
-                config.country_code, config.party_id, session.station
-            ),
-            connector_id: session
-                .connector
-                .map_or_else(|| "1".to_owned(), |id| id.to_string()),
-            connector_standard: "IEC_62196_T2_COMBO".to_owned(),
-            connector_format: "CABLE".to_owned(),
-            connector_power_type: "DC".to_owned(),
-        },
+        location,
         meter_id: None,
         signed_data: None,
         meter_proof: MeterProof::Unsigned,

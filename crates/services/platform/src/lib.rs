@@ -34,6 +34,7 @@ mod wire;
 
 pub use accept::{Accept, Peer, Plaintext, Refused};
 pub use authority::{NotSigned, Signing, StationAuthority, StationCertificate};
+pub use billing::{OutletPlace, StationPlace};
 pub use commands::{
     CertificateHash, Command, CommandError, CommandOutcome, InstalledCertificate, VariableGet,
     VariableResult, VariableSet,

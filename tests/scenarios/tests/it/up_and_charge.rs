@@ -234,8 +234,9 @@ fn check_proof(ended: &Ended) -> Result<()> {
     let station = bill["station"].as_str().context("no station")?;
     ensure!(meter["serial"] == format!("{station}-1"), "{proof}");
     ensure!(bill["readings"] == "verified", "{bill}");
-    // Nobody who reads the meter's record learns who charged.
-    ensure!(!bill["ocpi"]["signed_data"].is_null(), "{bill}");
+    let location = &bill["ocpi"]["cdr_location"];
+    let power = if station == "GL-AC-1" { "AC_3_PHASE" } else { "DC" };
+    ensure!(location["connector_power_type"] == power, "{location}");
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use gridlatch_host::now;
 use gridlatch_keys::{FileKey, KeyError, OpensslVerifier, Signer};
 use gridlatch_pki::dev::{self, DevPki};
-use gridlatch_platform::BillSigner;
+use gridlatch_platform::{BillSigner, OutletPlace, StationPlace};
 use gridlatch_receipt::bill::SignedBill;
 use gridlatch_receipt::ocmf::{Assignment, Ending, SessionReadings};
 use gridlatch_store::{CdrRecord, Store};
@@ -137,11 +137,35 @@ async fn a_bill_carries_the_meters_record_and_the_platforms_signature() {
     let issued = scene.world.event(platform::BILL_ISSUED).await;
     assert_eq!(issued.fields["readings"], "verified");
     assert_eq!(issued.fields["signed"], true);
+    assert_eq!(cdr.document["cdr_location"]["city"], "unknown");
+    // Once it is known where the station stands and what it is, bills say it.
+    let place = StationPlace {
+        address: "Hafen 1".to_owned(),
+        city: "Kiel".to_owned(),
+        country: "DEU".to_owned(),
+        latitude: "54.323300".to_owned(),
+        longitude: "10.122800".to_owned(),
+        outlets: vec![OutletPlace {
+            evse: EvseId(1),
+            evse_id: "DE*GDL*E7*1".to_owned(),
+            standard: "IEC_62196_T2".to_owned(),
+            format: "SOCKET".to_owned(),
+            power_type: "AC_3_PHASE".to_owned(),
+        }],
+    };
+    let state = &scene.world.handle.state;
+    state.place_station(&id("CS-1"), &place).await.unwrap();
     // A station that says no key is checked against the registered ones as well.
     let cdr = scene
         .charge("tx-2", Some(signed(&record("tx-2", 2, &*scene.meter), None)))
         .await;
     assert_eq!(cdr.document["x_gridlatch"]["meter_proof"]["state"], "verified");
+    let location = &cdr.document["cdr_location"];
+    assert_eq!(
+        (&location["city"], &location["evse_id"]),
+        (&json!("Kiel"), &json!("DE*GDL*E7*1"))
+    );
+    assert_eq!(location["connector_power_type"], "AC_3_PHASE");
 }
 
 #[tokio::test]
