@@ -11,7 +11,7 @@ use gridlatch_host::{DataDir, Hub, Shutdown, TaskTracker, now};
 use gridlatch_keys::Signer as _;
 use gridlatch_pki::dev::DevPki;
 use gridlatch_platform::{OutletPlace, PlatformHandle, StationPlace};
-use gridlatch_vocab::{Event, EventSink as _, StationId, catalogue};
+use gridlatch_vocab::{Event, EventSink as _, EvseId, StationId, catalogue};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::watch;
@@ -74,6 +74,7 @@ pub(crate) async fn start(
     let ids = super::station_ids()?;
     for id in &ids {
         platform.state.register_station(id).await?;
+        platform.state.place_station(id, &place(id)).await?;
         // In the field an operator copies the key from the meter's label.
         let meter = pki.meter_key(id)?;
         platform
@@ -274,5 +275,28 @@ impl Keeper {
             up.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
         });
         Ok(())
+    }
+}
+
+/// What bills say of a simulated station: it stands on this machine.
+fn place(id: &StationId) -> StationPlace {
+    let (evse_id, standard, power_type) = if id.as_str().contains("-AC-") {
+        ("DE*GDL*E000001*1", "IEC_62196_T2", "AC_3_PHASE")
+    } else {
+        ("DE*GDL*E000002*1", "IEC_62196_T2_COMBO", "DC")
+    };
+    StationPlace {
+        address: "simulated".to_owned(),
+        city: "this machine".to_owned(),
+        country: "DEU".to_owned(),
+        latitude: "0.000000".to_owned(),
+        longitude: "0.000000".to_owned(),
+        outlets: vec![OutletPlace {
+            evse: EvseId(1),
+            evse_id: evse_id.to_owned(),
+            standard: standard.to_owned(),
+            format: "CABLE".to_owned(),
+            power_type: power_type.to_owned(),
+        }],
     }
 }
