@@ -126,7 +126,7 @@ async fn gnutls_verifies_every_list_of_every_ca() {
     for authority in bench.ca.authorities() {
         for kind in ["", "-delta"] {
             let (file, _) = fetch(&bench, &format!("/crl/{}{kind}.crl", authority.name));
-            let issuer = bench.pem("crl-issuer.pem", &[authority.der.clone()]);
+            let issuer = bench.pem("crl-issuer.pem", std::slice::from_ref(&authority.der));
             let output = Command::new("certtool")
                 .args(["--verify-crl", "--load-ca-certificate"])
                 .arg(issuer)

@@ -8,6 +8,9 @@ use gridlatch_vocab::catalogue::{ca, enrolment, pki, tls as tls_codes};
 
 use crate::support::{Bench, curve, requester};
 
+/// Path, tree, subject, CA, expected domain component, how curl proves who it is.
+type Enrolment<'a> = (&'a str, World, &'a str, &'a str, &'a str, Vec<&'a str>);
+
 const SECC: &str = "/CN=DE*TST*E1/O=Test/DC=CPO";
 
 impl Bench {
@@ -109,7 +112,7 @@ async fn every_curve_enrols_by_the_paths_of_the_protocol_and_of_its_clients() {
         World::Iso20Ed448 => "ed",
         _ => "p256",
     };
-    let cases: Vec<(&str, World, &str, &str, &str, Vec<&str>)> = vec![
+    let cases: Vec<Enrolment<'_>> = vec![
         (
             "/.well-known/est/cpo/simpleenroll/ISO15118-2",
             World::Iso2,

@@ -304,7 +304,6 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
-    pub(crate) failure: String,
 }
 
 impl Answer {
@@ -324,7 +323,6 @@ impl Answer {
             status: status.unwrap_or(0),
             head: head.to_ascii_lowercase(),
             body: body.to_owned(),
-            failure: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
 }
