@@ -68,6 +68,9 @@ pub struct Holder {
     pub trusts: BTreeMap<Kind, Vec<Vec<u8>>>,
 }
 
+/// Whose trust store, for which kind of root, and the fingerprints of what is in it.
+type Store = (Role, Kind, Vec<[u8; 32]>);
+
 /// Something that stops working.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Break {
@@ -85,7 +88,8 @@ pub struct Break {
     pub ca: Option<String>,
     /// Who shows the chains.
     pub shown_by: BTreeSet<String>,
-    /// Who will refuse them.
+    /// Who of the inventory will refuse them; empty where nobody in it judges such chains, and their own
+    /// dates speak.
     pub refused_by: BTreeSet<String>,
     /// What to do about it.
     pub remedy: &'static str,
@@ -112,7 +116,7 @@ pub fn breaks(holders: &[Holder], now: Timestamp, until: Timestamp, verifier: &d
         known: RefCell::default(),
     };
     // Holders with equal trust stores judge alike: each distinct store judges once.
-    let mut stores: BTreeMap<(Role, Kind, Vec<[u8; 32]>), Vec<&Holder>> = BTreeMap::new();
+    let mut stores: BTreeMap<Store, Vec<&Holder>> = BTreeMap::new();
     for holder in holders.iter().take(MAX_HOLDERS) {
         for (kind, roots) in &holder.trusts {
             let mut prints: Vec<[u8; 32]> = roots.iter().take(MAX_HELD).map(|root| print(root)).collect();
@@ -135,6 +139,7 @@ pub fn breaks(holders: &[Holder], now: Timestamp, until: Timestamp, verifier: &d
                 .filter(|held| held.profile == profile)
                 .map(|held| held.chain.as_slice())
                 .collect();
+            let mut judged = false;
             for ((role, kind, _), judges) in &stores {
                 if !judges_of(profile.kind).contains(&(*role, *kind)) {
                     continue;
@@ -146,30 +151,25 @@ pub fn breaks(holders: &[Holder], now: Timestamp, until: Timestamp, verifier: &d
                 if !roots.iter().any(|root| speaks(root, profile)) {
                     continue;
                 }
+                judged = true;
                 let Some((at, rejected)) = first_no(&chains, roots, profile, (now, until), &once) else {
                     continue;
                 };
                 let entry = found
                     .entry((at, profile, rejected.message.clone()))
-                    .or_insert_with(|| Break {
-                        at,
-                        code: if at == now {
-                            rollover::BROKEN_NOW
-                        } else {
-                            rollover::BREAK_AHEAD
-                        },
-                        cause: rejected.code,
-                        message: rejected.message.clone(),
-                        profile,
-                        ca: rejected.failing.clone(),
-                        shown_by: BTreeSet::new(),
-                        refused_by: BTreeSet::new(),
-                        remedy: rejected.remedy,
-                    });
+                    .or_insert_with(|| broken(at, now, profile, &rejected));
                 entry.shown_by.insert(shower.name.clone());
                 entry
                     .refused_by
                     .extend(judges.iter().map(|judge| judge.name.clone()));
+            }
+            // Nobody in the inventory judges it: its own dates hold for everybody who will.
+            if !judged && let Some((at, rejected)) = own_dates(&chains, profile, (now, until), &once) {
+                found
+                    .entry((at, profile, rejected.message.clone()))
+                    .or_insert_with(|| broken(at, now, profile, &rejected))
+                    .shown_by
+                    .insert(shower.name.clone());
             }
         }
     }
@@ -236,6 +236,41 @@ pub const fn judges_of(kind: Kind) -> &'static [(Role, Kind)] {
         Kind::CsmsServer => &[(Role::Station, Kind::CsmsRoot)],
         _ => &[],
     }
+}
+
+fn broken(at: Timestamp, now: Timestamp, profile: Profile, rejected: &Rejected) -> Break {
+    Break {
+        at,
+        code: if at == now {
+            rollover::BROKEN_NOW
+        } else {
+            rollover::BREAK_AHEAD
+        },
+        cause: rejected.code,
+        message: rejected.message.clone(),
+        profile,
+        ca: rejected.failing.clone(),
+        shown_by: BTreeSet::new(),
+        refused_by: BTreeSet::new(),
+        remedy: rejected.remedy,
+    }
+}
+
+/// As [`first_no`] by somebody who trusts the topmost certificate of each chain.
+fn own_dates(
+    chains: &[&[Vec<u8>]],
+    profile: Profile,
+    span: (Timestamp, Timestamp),
+    verifier: &dyn Verify,
+) -> Option<(Timestamp, Rejected)> {
+    judges_of(profile.kind).first()?;
+    let (below, tops): (Vec<&[Vec<u8>]>, Vec<Vec<u8>>) = chains
+        .iter()
+        .filter_map(|chain| chain.split_last())
+        .map(|(top, below)| (below, top.clone()))
+        .filter(|(below, _)| !below.is_empty())
+        .unzip();
+    first_no(&below, &tops, profile, span, verifier)
 }
 
 /// The first time from `now` on at which none of the chains is accepted, and why the best was not.

@@ -158,7 +158,7 @@ mod tests {
             }
             // Nothing changes between two changes.
             if let Some(next) = next_change(&lives, at(now)) {
-                let just_before = Timestamp(next.0 - time::Duration::MILLISECOND);
+                let just_before = Timestamp(next.0 - Duration::MILLISECOND);
                 if just_before >= at(now) {
                     prop_assert_eq!(served(&lives, just_before), order);
                 }

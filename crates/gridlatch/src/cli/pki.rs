@@ -16,9 +16,11 @@ mod key;
 mod list;
 mod policy;
 mod pools;
+mod reissue;
 mod renew;
 mod revoke;
 mod serve;
+mod rollover;
 mod show;
 mod verify;
 mod why;
@@ -90,6 +92,14 @@ enum Command {
     Forecast(forecast::ForecastArgs),
     /// Explain why a chain is trusted or not
     Why(why::WhyArgs),
+    /// Issue a fleet's certificates again, with progress, and from where it stopped
+    Reissue(reissue::ReissueArgs),
+    /// Replace a root in five stages
+    Rollover(rollover::RolloverArgs),
+    /// Certify another PKI's sub-CA
+    Cross(rollover::CrossArgs),
+    /// Certify an old root by the new one, or the reverse
+    Link(rollover::LinkArgs),
 }
 
 /// Runs it; returns the exit code.
@@ -119,8 +129,12 @@ pub(crate) fn run(command: PkiCommand) -> u8 {
             Command::Serve(args) => (args.place.format, serve::run(args).await),
             Command::Client(args) => (args.format(), client::run(args)),
             Command::Policy(args) => (args.format(), policy::run(args).await),
-            // Needs no CA, and has exit codes of its own.
+            Command::Reissue(args) => (args.place.format, reissue::run(args).await),
+            // These need no CA, and have exit codes of their own.
             Command::Forecast(args) => return forecast::run(&args),
+            Command::Rollover(args) => return rollover::run(&args),
+            Command::Cross(args) => return rollover::run_cross(&args),
+            Command::Link(args) => return rollover::run_link(&args),
         };
         match answer {
             Ok(()) => 0,

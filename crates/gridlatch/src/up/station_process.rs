@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use gridlatch_host::{DataDir, Hub, HubConfig, SecurityLog, Shutdown, TaskTracker, now};
 use gridlatch_pki::dev::{self, DevPki};
+use gridlatch_pki::rollover::crossover::Crossover;
 use gridlatch_session::secc::Kind;
 use gridlatch_station::backend::ToPlatform;
 use gridlatch_station::csms::{self, CsmsConfig};
@@ -23,6 +24,7 @@ use gridlatch_station::{
     CableMode, EimPolicy, EvseConfig, SdpMode, Station, StationConfig, StationHandle, TlsSetup,
 };
 use gridlatch_store::Store;
+use gridlatch_tls::Credential;
 use gridlatch_vocab::{Event, EventSink as _, EvseId, MilliWattHours, Personal, StationId, catalogue};
 use tokio::sync::mpsc;
 
@@ -46,6 +48,9 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// A laptop that compiles beside us is no real-time system, and behind these contactors is no power.
 const PERMIT_LIFE: Duration = Duration::from_millis(500);
+
+/// How often a station looks whether its certificates are due. They are, thirty days before their end.
+const RENEWAL_CHECK: Duration = Duration::from_secs(3600);
 
 /// Messages under way between a station's charging side and its platform link.
 const QUEUE: usize = 64;
@@ -119,7 +124,10 @@ async fn station(args: StationArgs, hub: &Hub) -> Result<()> {
     );
     hub.emit(up.station(&args.id).with("pid", std::process::id()));
 
-    told_to_stop().await;
+    tokio::select! {
+        () = told_to_stop() => {}
+        () = cross_over(&pki, &args.id, &handle, hub) => {}
+    }
     stop.sessions.cancel();
     handle.stopped().await;
     // The links end by themselves once everything is delivered. What the platform did not hear in time
@@ -129,6 +137,33 @@ async fn station(args: StationArgs, hub: &Hub) -> Result<()> {
         links.wait().await;
     }
     Ok(())
+}
+
+/// Renews the station's certificates ahead of their end and swaps them while sessions run; never returns.
+async fn cross_over(pki: &DevPki, id: &StationId, handle: &StationHandle, hub: &Hub) {
+    let mut crossover: Option<Crossover> = None;
+    loop {
+        // Files on this machine: milliseconds, once an hour.
+        match tokio::task::block_in_place(|| pki.station_overlapping(id)) {
+            Ok(held) => {
+                let crossover = crossover.get_or_insert_with(|| {
+                    // What `start` gave the listener: the current one of each edition.
+                    let current =
+                        tokio::task::block_in_place(|| pki.station_credentials(id)).unwrap_or_default();
+                    Crossover::new(pki.v2g_roots(), &current)
+                });
+                let swap = |credentials: &[Credential]| handle.replace_credentials(credentials);
+                if let Some(event) = crossover.turn(&held, now(), &swap) {
+                    hub.emit(event.station(id));
+                }
+            }
+            Err(error) => {
+                let message = format!("the station's certificates cannot be renewed: {error}");
+                hub.emit(Event::new(now(), error.code(), "station", message).station(id));
+            }
+        }
+        tokio::time::sleep(RENEWAL_CHECK).await;
+    }
 }
 
 /// Waits for the word on standard input. Without a parent nobody could stop this process in order, nor

@@ -152,12 +152,24 @@ fn a_next_certificate_that_overlaps_keeps_everything_working() {
 }
 
 #[test]
+fn a_chain_that_nobody_in_the_inventory_judges_breaks_by_its_own_dates() {
+    let a = world("A", (4000, 700, 60));
+    let holders = [station("s1", vec![a.leaf((-1, 40)), a.leaf((30, 80))])];
+    let found = breaks(&holders, day(0), day(400), &OpensslVerifier);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0].at.0.date(), day(60).0.date(), "the sub-CA ends first");
+    assert!(found[0].refused_by.is_empty());
+}
+
+#[test]
 fn who_does_not_speak_an_edition_does_not_refuse_it() {
     let a = world("A", (4000, 700, 600));
     let mut held = a.leaf((-1, 80));
     held.profile = Profile::iso20(Kind::SeccLeaf);
     let holders = [station("s1", vec![held]), vehicle("v1", &[&a.root])];
-    assert!(breaks(&holders, day(0), day(30), &OpensslVerifier).is_empty());
+    // A secp256r1 leaf is unfit for -20 whoever judges it, and v1 is not among them.
+    let found = breaks(&holders, day(0), day(30), &OpensslVerifier);
+    assert!(found.iter().all(|one| one.refused_by.is_empty()), "{found:#?}");
 }
 
 proptest! {
@@ -179,13 +191,13 @@ proptest! {
         let holders = [station("s", shows.clone()), vehicle("v", &[&a.root])];
         let found = breaks(&holders, day(0), day(until), &OpensslVerifier);
         let accepted = |at: Timestamp| shows.iter().any(|held| {
-            check_with(&held.chain, &[a.root.clone()], held.profile, at, &OpensslVerifier).is_ok()
+            check_with(&held.chain, std::slice::from_ref(&a.root), held.profile, at, &OpensslVerifier).is_ok()
         });
         prop_assert!(found.len() <= 1);
         let first = found.first().map(|one| one.at);
         // Every midday up to the break works; from the break's second on it does not.
         let mut at = day(0).0 + time::Duration::HOUR;
-        while !shows.is_empty() && at < first.map_or(day(until).0, |first| first.0) {
+        while !shows.is_empty() && at < first.unwrap_or_else(|| day(until)).0 {
             prop_assert!(accepted(Timestamp(at)), "broken at {at}, foretold {first:?}");
             at += time::Duration::DAY;
         }
@@ -222,7 +234,7 @@ fn an_inventory_in_json_is_read_and_ocpps_hashes_are_resolved() {
         })
     };
     let text = serde_json::json!({
-        "known": pem(&[a.root.clone()]),
+        "known": pem(std::slice::from_ref(&a.root)),
         "holders": [
             { "name": "s1", "role": "station",
               "shows": [{ "as": "secc-leaf", "edition": "iso2", "chain": pem(&a.leaf((-1, 40)).chain) }] },
@@ -232,7 +244,10 @@ fn an_inventory_in_json_is_read_and_ocpps_hashes_are_resolved() {
     .to_string();
     let inventory = Inventory::from_json(text.as_bytes()).unwrap();
     let read = inventory.read().unwrap();
-    assert_eq!(read.holders[1].trusts[&Kind::V2gRoot], [a.root.clone()]);
+    assert_eq!(
+        read.holders[1].trusts[&Kind::V2gRoot],
+        std::slice::from_ref(&a.root)
+    );
     assert_eq!(
         read.unresolved,
         [("v1".to_owned(), "V2GRootCertificate".to_owned())]

@@ -23,6 +23,25 @@ use crate::say;
     after_help = "Exit codes: 0 nothing breaks within the time; 1 something does; 2 the inventory cannot be read."
 )]
 pub(crate) struct ForecastArgs {
+    #[command(flatten)]
+    holders: Holders,
+    /// What breaks within this time decides the exit code
+    #[arg(long, value_name = "DAYS", default_value = "30d", value_parser = days)]
+    within: time::Duration,
+    /// How far the timeline goes
+    #[arg(long, value_name = "DAYS", default_value = "400d", value_parser = days)]
+    until: time::Duration,
+    /// Print the collected inventory as JSON and stop, to be merged or sent elsewhere
+    #[arg(long)]
+    print_inventory: bool,
+    /// Timeline for people, or one JSON value a line
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// Whose certificates and trust stores are looked at, and when.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Holders {
     /// The data folder of `gridlatch up`, whose stations, cars and platform are collected
     #[arg(long, value_name = "DIR", env = "GRIDLATCH_DATA", default_value_os_t = DataDir::default_root())]
     data: PathBuf,
@@ -32,21 +51,36 @@ pub(crate) struct ForecastArgs {
     /// Only the inventories, not the data folder
     #[arg(long, requires = "inventory")]
     no_data: bool,
-    /// What breaks within this time decides the exit code
-    #[arg(long, value_name = "DAYS", default_value = "30d", value_parser = days)]
-    within: time::Duration,
-    /// How far the timeline goes
-    #[arg(long, value_name = "DAYS", default_value = "400d", value_parser = days)]
-    until: time::Duration,
-    /// Foretell from this time on instead of from now (2027-01-31T00:00:00Z)
+    /// As if it were this time (2027-01-31T00:00:00Z)
     #[arg(long, value_name = "TIME", value_parser = moment)]
     from: Option<Timestamp>,
-    /// Print the collected inventory as JSON and stop, to be merged or sent elsewhere
-    #[arg(long)]
-    print_inventory: bool,
-    /// Timeline for people, or one JSON value a line
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+}
+
+impl Holders {
+    /// Collects and reads all of it.
+    pub(crate) fn inventory(&self) -> Result<Inventory> {
+        let mut inventory = Inventory::default();
+        if !self.no_data {
+            let pki = self.data.join("pki");
+            if pki.is_dir() {
+                inventory.extend(collect::folder(&pki)?);
+            } else if self.inventory.is_empty() {
+                bail!(
+                    "{} holds no PKI: start `gridlatch up` once, or name an inventory with --inventory",
+                    self.data.display()
+                );
+            }
+        }
+        for path in &self.inventory {
+            inventory.extend(read(path)?);
+        }
+        Ok(inventory)
+    }
+
+    /// The time to be taken for now.
+    pub(crate) fn from(&self) -> Timestamp {
+        self.from.unwrap_or_else(gridlatch_host::now)
+    }
 }
 
 /// `30d` or `48h`, up to a hundred years.
@@ -64,7 +98,8 @@ fn days(text: &str) -> Result<time::Duration, String> {
     }
 }
 
-fn moment(text: &str) -> Result<Timestamp, String> {
+/// A time in RFC 3339.
+pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
         .map(Timestamp)
         .map_err(|error| error.to_string())
@@ -76,27 +111,16 @@ pub(crate) fn run(args: &ForecastArgs) -> u8 {
 }
 
 fn forecast(args: &ForecastArgs) -> Result<u8> {
-    let mut inventory = Inventory::default();
-    if !args.no_data {
-        let pki = args.data.join("pki");
-        if pki.is_dir() {
-            inventory.extend(collect::folder(&pki)?);
-        } else if args.inventory.is_empty() {
-            bail!(
-                "{} holds no PKI: start `gridlatch up` once, or name an inventory with --inventory",
-                args.data.display()
-            );
-        }
-    }
-    for path in &args.inventory {
-        inventory.extend(read(path)?);
-    }
+    let inventory = args.holders.inventory()?;
     if args.print_inventory {
         say::result(serde_json::to_string_pretty(&inventory)?);
         return Ok(0);
     }
     let read = inventory.read()?;
-    let now = args.from.unwrap_or_else(gridlatch_host::now);
+    if read.holders.is_empty() {
+        bail!("neither the data folder nor an inventory names anybody: nothing can be foretold");
+    }
+    let now = args.holders.from();
     let until = Timestamp(now.0 + args.until.max(args.within));
     let found = breaks(&read.holders, now, until, &OpensslVerifier);
     let drifts = drift(&read.holders);
@@ -186,7 +210,7 @@ fn text(found: &[Break], now: Timestamp, holders: usize, until: Timestamp) {
         say::result(format!(
             "    shown by {}; refused by {}",
             few(&one.shown_by),
-            few(&one.refused_by)
+            refusers(one)
         ));
         say::result(format!("    what to do: {}", one.remedy));
     }
@@ -211,6 +235,14 @@ fn drifted(drifts: &[Drift], unresolved: &[(String, String)]) {
         say::result(format!(
             "    {holder}: reports a {kind} that no known certificate has"
         ));
+    }
+}
+
+fn refusers(one: &Break) -> String {
+    if one.refused_by.is_empty() {
+        "everybody (the inventory has no counterpart)".to_owned()
+    } else {
+        few(&one.refused_by)
     }
 }
 

@@ -10,7 +10,7 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::issue::{Draft, Grounds};
-use super::{APPROVERS, Ca, CaError, Control, Issued, Order, Requester, Serial};
+use super::{APPROVERS, Ca, CaError, Control, Issued, Order, Record, Requester, Serial};
 
 impl Ca {
     /// Issues a leaf again for the same subject and names, with the key in `spki` or, when none is given,
@@ -49,6 +49,23 @@ impl Ca {
             requester,
         )?)
         .await
+    }
+
+    /// Issues a leaf again for the same subject and key by the CA `to`, once per `token`: a job that is
+    /// interrupted and run again gets [`CaError::Replayed`] for what it has done before.
+    ///
+    /// # Errors
+    /// As [`Ca::issue_for_request`].
+    pub async fn renew_once(
+        &self,
+        record: &Record,
+        to: &str,
+        token: &[u8],
+        requester: Requester,
+    ) -> Result<Issued, CaError> {
+        let generation = self.authority(to)?.profile.generation;
+        let order = again(&record.der, to, generation, record.kind, None, requester)?;
+        self.issue_for_request(order, token).await
     }
 
     /// Gives a CA a new certificate for its key, with a new end. Whoever has the old one can keep it: the

@@ -10,6 +10,7 @@ use gridlatch_trust::profile::Kind;
 
 use super::inventory::{Entry, Inventory, Shown};
 use crate::PkiError;
+use crate::dev::PREVIOUS;
 use crate::tree::World;
 
 /// Leaves read from one folder.
@@ -38,6 +39,7 @@ pub fn folder(dir: &Path) -> Result<Inventory, PkiError> {
             else {
                 continue;
             };
+            let stem = stem.strip_suffix(PREVIOUS).unwrap_or(&stem);
             let name = match stem.strip_prefix(prefix) {
                 Some(rest) if *role != "back-end" => rest.to_owned(),
                 _ => "platform".to_owned(),

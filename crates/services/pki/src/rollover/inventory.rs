@@ -16,6 +16,9 @@ pub const MAX_OCTETS: usize = 256 * 1024 * 1024;
 /// Certificates that hashes are resolved against.
 pub const MAX_KNOWN: usize = 4096;
 
+/// Roots by OCPP's three values: issuer name hash, issuer key hash, serial number.
+type Known = BTreeMap<(String, String, String), Vec<u8>>;
+
 /// An inventory cannot be used.
 #[derive(Debug, Error)]
 pub enum InventoryError {
@@ -159,7 +162,7 @@ impl Inventory {
     }
 
     /// Known roots by OCPP's three hashes.
-    fn resolver(&self) -> Result<BTreeMap<(String, String, String), Vec<u8>>, InventoryError> {
+    fn resolver(&self) -> Result<Known, InventoryError> {
         let mut certificates = Vec::new();
         let held = self.holders.iter().flat_map(|entry| entry.trusts.values());
         for text in std::iter::once(&self.known).chain(held) {
@@ -200,11 +203,7 @@ impl Entry {
         }
     }
 
-    fn read(
-        &self,
-        known: &BTreeMap<(String, String, String), Vec<u8>>,
-        unresolved: &mut Vec<(String, String)>,
-    ) -> Result<Holder, InventoryError> {
+    fn read(&self, known: &Known, unresolved: &mut Vec<(String, String)>) -> Result<Holder, InventoryError> {
         let role = [Role::Station, Role::Vehicle, Role::BackEnd]
             .into_iter()
             .find(|role| role.as_str() == self.role)
