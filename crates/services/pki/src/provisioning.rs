@@ -78,6 +78,9 @@ pub struct Installed {
     pub cps_root: String,
 }
 
+/// The digest of an update's request, and what it was answered with.
+type Answered = ([u8; 32], SignedContract);
+
 /// The provisioning service. Cheap to clone; all clones are the same service.
 #[derive(Clone)]
 pub struct Provisioner {
@@ -85,7 +88,7 @@ pub struct Provisioner {
     authority: Arc<dyn ContractAuthority>,
     settings: Settings,
     sink: Arc<dyn EventSink>,
-    updates: Arc<Mutex<VecDeque<([u8; 32], SignedContract)>>>,
+    updates: Arc<Mutex<VecDeque<Answered>>>,
 }
 
 impl fmt::Debug for Provisioner {

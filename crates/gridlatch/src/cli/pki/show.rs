@@ -77,7 +77,7 @@ async fn show(ca: &Ca, args: &ShowArgs) -> Result<(), CliError> {
             serial,
         })?;
     if args.pem {
-        let mut chain = vec![record.der.clone()];
+        let mut chain = vec![record.der];
         chain.extend(ca.chain(&from)?);
         crate::say::result(pem(&chain).trim_end());
         return Ok(());

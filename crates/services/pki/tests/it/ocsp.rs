@@ -89,7 +89,7 @@ async fn gnutls_believes_the_responder_too() {
         "issuer.pem",
         &[bench.ca.authority("iso2/cpo-sub2").unwrap().der.clone()],
     );
-    let leaf = bench.pem("one.pem", &[issued.der.clone()]);
+    let leaf = bench.pem("one.pem", std::slice::from_ref(&issued.der));
     let ask = || {
         let output = Command::new("ocsptool")
             .arg(format!("--ask=http://{}/ocsp", bench.http))

@@ -67,7 +67,7 @@ impl Shelf {
         order.sort_by_key(|held| {
             (
                 !held.valid(now),
-                core::cmp::Reverse(held.installed.unwrap_or(Timestamp::from_unix_millis(0))),
+                core::cmp::Reverse(held.installed.unwrap_or_else(|| Timestamp::from_unix_millis(0))),
                 core::cmp::Reverse(held.not_before),
             )
         });

@@ -391,11 +391,11 @@ fn only_a_root_is_installed_as_a_root_and_what_is_delivered_cannot_be_removed() 
     custody
         .install_root(RootUse::Mo, &certificate::to_pem(&mo), now())
         .unwrap();
-    assert_eq!(custody.roots(RootUse::Mo), [mo.clone()]);
+    assert_eq!(custody.roots(RootUse::Mo), std::slice::from_ref(&mo));
     let again = Custody::open(config, now()).unwrap();
     assert_eq!(
         again.roots(RootUse::Mo),
-        [mo.clone()],
+        std::slice::from_ref(&mo),
         "a root survives a restart"
     );
     let hash = certificate::hash_data(&mo, &mo).unwrap();

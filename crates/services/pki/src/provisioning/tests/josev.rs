@@ -19,6 +19,7 @@ struct Josev {
 
 impl Josev {
     /// Starts Josev's Python, or says why the test is skipped.
+    #[allow(clippy::unwrap_in_result, reason = "None skips; what breaks here must fail")]
     fn start(test: &str) -> Option<Self> {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
         let found = Command::new("bash")
@@ -40,7 +41,7 @@ impl Josev {
                 !std::env::var("CI").is_ok_and(|value| value == "true"),
                 "{test}: Josev and Java are required here"
             );
-            writeln!(std::io::stderr(), "skipped: {test}: no Josev or no Java here").unwrap();
+            let _ = writeln!(std::io::stderr(), "skipped: {test}: no Josev or no Java here");
             return None;
         };
         let mut child = Command::new(Path::new(python).join("bin/python"))
@@ -49,8 +50,8 @@ impl Josev {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
+            .expect("Python starts");
+        let answers = BufReader::new(child.stdout.take().expect("its output is piped"));
         Some(Self { child, answers })
     }
 
@@ -128,7 +129,7 @@ async fn josevs_vehicle_gets_its_contract_from_here_and_opens_it() {
         (&json!("OK"), &json!(text(&chain[0])))
     );
     // One altered bit of the contract id, which comes last: both refuse, so the check can fail.
-    let mut altered = installed.exi.clone();
+    let mut altered = installed.exi;
     let at = altered.len() - 4;
     altered[at] ^= 0x04;
     let Ok(Answer::Contract(ours)) =
