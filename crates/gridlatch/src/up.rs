@@ -20,7 +20,7 @@ use anyhow::{Context as _, Result, bail};
 use gridlatch_host::{DataDir, Hub, HubConfig, SecurityLog, Shutdown, now};
 use gridlatch_pki::ca::Ca;
 use gridlatch_pki::dev::{self, DevPki, VehicleName};
-use gridlatch_platform::{BillSigner, Platform, PlatformConfig, PlatformHandle};
+use gridlatch_platform::{BillSigner, Platform, PlatformConfig, PlatformHandle, RevocationCheck};
 use gridlatch_store::{Store, TokenStatus};
 use gridlatch_tls::{PlatformServer, PlatformServerConfig};
 use gridlatch_vocab::{Event, EventSink as _, Personal, StationId, catalogue};
@@ -94,7 +94,8 @@ async fn serve(config: UpConfig) -> Result<()> {
     let store = open_store(&data, "platform.db").await?;
     let ca = authority::open(&data, &pki, &hub).await?;
     certificates::name_places(&ca, &places).await?;
-    let platform = start_platform(&config, &pki, &ca, &store, &hub, &shutdown).await?;
+    let revocation = authority::revocation(&ocsp, &crl);
+    let platform = start_platform(&config, &pki, (&ca, revocation), &store, &hub, &shutdown).await?;
     register_demo(&platform).await?;
     let stations = stations::start(&config, &data, &pki, &platform, &hub).await?;
     // What the stations were just delivered with can be revoked like anything else.
@@ -201,7 +202,7 @@ async fn open_store(data: &DataDir, name: &str) -> Result<Store> {
 async fn start_platform(
     config: &UpConfig,
     pki: &Arc<DevPki>,
-    ca: &Ca,
+    (ca, revocation): (&Ca, RevocationCheck),
     store: &Store,
     hub: &Hub,
     shutdown: &Shutdown,
@@ -215,6 +216,7 @@ async fn start_platform(
     let settings = PlatformConfig {
         listen: config.ocpp,
         mo_roots: pki.mo_roots(),
+        revocation: Some(revocation),
         authority: Some(Arc::new(authority::ForStations(ca.clone()))),
         contracts: Some(contracts::provider(pki, store, hub).await?),
         bill_signer: Some(BillSigner {

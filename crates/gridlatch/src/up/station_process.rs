@@ -107,7 +107,7 @@ async fn station(args: StationArgs, hub: &Hub) -> Result<()> {
     let pki = dev::ensure(&data.dir("pki")?, hub, now())?.reporting_to(Arc::new(hub.clone()));
     let stop = Stop::default();
     let links = TaskTracker::new();
-    let handle = start(&args, &data, &pki, hub, &stop, &links).await?;
+    let (handle, custody) = start(&args, &data, &pki, hub, &stop, &links).await?;
     links.close();
     let ready = serde_json::to_vec_pretty(&describe(&args.id, &handle))?;
     data.write_private(&format!("stations/{}/{READY}", args.id), &ready)?;
@@ -126,7 +126,7 @@ async fn station(args: StationArgs, hub: &Hub) -> Result<()> {
 
     tokio::select! {
         () = told_to_stop() => {}
-        () = cross_over(&pki, &args.id, &handle, hub) => {}
+        () = cross_over(&pki, &args.id, &custody, hub) => {}
     }
     stop.sessions.cancel();
     handle.stopped().await;
@@ -140,7 +140,7 @@ async fn station(args: StationArgs, hub: &Hub) -> Result<()> {
 }
 
 /// Renews the station's certificates ahead of their end and swaps them while sessions run; never returns.
-async fn cross_over(pki: &DevPki, id: &StationId, handle: &StationHandle, hub: &Hub) {
+async fn cross_over(pki: &DevPki, id: &StationId, custody: &Custody, hub: &Hub) {
     let mut crossover: Option<Crossover> = None;
     loop {
         // Files on this machine: milliseconds, once an hour.
@@ -152,7 +152,12 @@ async fn cross_over(pki: &DevPki, id: &StationId, handle: &StationHandle, hub: &
                         tokio::task::block_in_place(|| pki.station_credentials(id)).unwrap_or_default();
                     Crossover::new(pki.v2g_roots(), &current)
                 });
-                let swap = |credentials: &[Credential]| handle.replace_credentials(credentials);
+                // Custody serves them beside what came over OCPP, and keeps the old ones for the crossover.
+                let swap = |credentials: &[Credential]| {
+                    custody
+                        .deliver(credentials, now())
+                        .map_err(|error| error.to_string())
+                };
                 if let Some(event) = crossover.turn(&held, now(), &swap) {
                     hub.emit(event.station(id));
                 }
@@ -234,7 +239,7 @@ async fn start(
     hub: &Hub,
     stop: &Stop,
     links: &TaskTracker,
-) -> Result<StationHandle> {
+) -> Result<(StationHandle, Custody)> {
     let id = &args.id;
     let folder = data.dir(&format!("stations/{id}"))?;
     let store = super::open_store(data, &format!("stations/{id}/station.db")).await?;
@@ -275,7 +280,7 @@ async fn start(
     let mut csms = CsmsConfig::new(format!("wss://{}/ocpp", args.ocpp), id.clone(), store);
     csms.identity = Some(pki.station_client(id)?);
     csms.platform_roots = pki.csms_roots();
-    csms.custody = Some(custody);
+    csms.custody = Some(custody.clone());
     csms.meter_key = Some(pki.meter_key(id)?);
     csms.model = "Simulated station".to_owned();
     csms.longest_pause = Duration::from_secs(10);
@@ -297,7 +302,7 @@ async fn start(
     if let Some(responder) = responder {
         handle.staple_from(Arc::new(responder));
     }
-    Ok(handle)
+    Ok((handle, custody))
 }
 
 /// What the station was delivered with, and the folder for what it is given later.

@@ -18,6 +18,8 @@ use crate::http::{FetchError, Fetcher};
 pub struct RevocationConfig {
     /// From where.
     pub places: AllowedPlaces,
+    /// Who is asked about a certificate that names no responder itself.
+    pub default_responder: Option<String>,
     /// How long one request may take.
     pub limit: Duration,
     /// How long an answer is used without asking again: after it at the latest a revocation is seen.
@@ -30,6 +32,7 @@ impl RevocationConfig {
     pub const fn new(places: AllowedPlaces) -> Self {
         Self {
             places,
+            default_responder: None,
             limit: Duration::from_secs(3),
             keep: Duration::from_secs(60),
         }
@@ -64,6 +67,7 @@ pub struct Revocation(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     fetcher: Fetcher,
+    default_responder: Option<String>,
     keep: Duration,
     cache: Cache,
 }
@@ -74,6 +78,7 @@ impl Revocation {
     pub fn new(config: RevocationConfig) -> Self {
         Self(Arc::new(Inner {
             fetcher: Fetcher::new(config.places, config.limit),
+            default_responder: config.default_responder,
             keep: config.keep,
             cache: Cache::default(),
         }))
@@ -116,7 +121,8 @@ impl Revocation {
     /// # Errors
     /// The certificate names no responder, or what [`Fetcher::post`] says; the answer is not an answer.
     pub async fn staple(&self, subject: &[u8], issuer: &[u8]) -> Result<Vec<u8>, String> {
-        let (url, question) = question(subject, issuer).ok_or("the certificate names no OCSP responder")?;
+        let asked = question(subject, issuer, self.0.default_responder.as_deref());
+        let (url, question) = asked.ok_or("the certificate names no OCSP responder")?;
         let body = self
             .ask(&url, question)
             .await
@@ -128,7 +134,7 @@ impl Revocation {
     async fn about(&self, subject: &[u8], issuer: &[u8]) -> (Vec<Proof>, Vec<String>) {
         let mut notes = Vec::new();
         let mut old = Vec::new();
-        match question(subject, issuer) {
+        match question(subject, issuer, self.0.default_responder.as_deref()) {
             None => notes.push("it names no OCSP responder".to_owned()),
             Some((url, question)) => {
                 let key = [url.as_bytes(), b"\n", &question].concat();
@@ -228,8 +234,9 @@ enum Proof {
 
 /// Where to ask about `subject` of `issuer`, and what. Without a nonce, so that a responder may answer
 /// with what it signed ahead (RFC 5019); age is judged by the answer's dates.
-fn question(subject: &[u8], issuer: &[u8]) -> Option<(String, Vec<u8>)> {
-    let url = certificate::hash_data(subject, issuer).ok()?.responder_url?;
+fn question(subject: &[u8], issuer: &[u8], default: Option<&str>) -> Option<(String, Vec<u8>)> {
+    let named = certificate::hash_data(subject, issuer).ok()?.responder_url;
+    let url = named.or_else(|| default.map(str::to_owned))?;
     let serial = certificate::serial(subject).ok()?;
     // SHA-1 here names a certificate and proves nothing; every responder knows it.
     let id = CertId::new(issuer, &serial, Hash::Sha1).ok()?;

@@ -148,7 +148,7 @@ async fn a_station_crosses_over_while_a_session_runs_and_a_bad_certificate_is_re
     let old = a.leaf("old", -60 * 24, 30 * 24);
     let server = server(&old);
     let mut crossover = Crossover::new(vec![a.root.der.clone()], std::slice::from_ref(&old));
-    let swap = |set: &[Credential]| server.replace_credentials(set);
+    let swap = |set: &[Credential]| server.replace_credentials(set).map_err(|error| error.to_string());
     let ((mut vehicle, shown), mut station) = plug(&server, &a.root.der).await;
     assert_eq!(shown.peer_chain[0], old.chain[0]);
     talk(&mut vehicle, &mut station).await;

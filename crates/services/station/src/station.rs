@@ -13,7 +13,7 @@ use gridlatch_link::listen::{Port, Slot};
 use gridlatch_link::sdp::SdpSocket;
 use gridlatch_session::secc::Kind;
 use gridlatch_session::secc::sdp::Endpoints;
-use gridlatch_tls::{Credential, Revoked, TlsError, VehicleServer, VehicleServerConfig};
+use gridlatch_tls::{Revoked, TlsError, VehicleServer, VehicleServerConfig};
 use gridlatch_vocab::catalogue::{cable, host};
 use gridlatch_vocab::{EventSink, EvseId, TransactionId};
 use thiserror::Error;
@@ -119,17 +119,6 @@ impl StationHandle {
         self.server
             .as_ref()
             .map_or(Ok(()), |server| server.set_revoked(revoked))
-    }
-
-    /// Swaps all certificates that vehicles are shown, at once; sessions that run keep theirs. Without TLS
-    /// there is nothing to swap.
-    ///
-    /// # Errors
-    /// A credential is broken, or an edition would be left without one; the old ones stay.
-    pub fn replace_credentials(&self, credentials: &[Credential]) -> Result<(), TlsError> {
-        self.server
-            .as_ref()
-            .map_or(Ok(()), |server| server.replace_credentials(credentials))
     }
 
     /// Waits until every task of the station has ended after shutdown was asked for.

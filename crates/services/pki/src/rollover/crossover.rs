@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use gridlatch_keys::{KeyAlgorithm, OpensslVerifier};
-use gridlatch_tls::{Credential, TlsError};
+use gridlatch_tls::Credential;
 use gridlatch_trust::profile::Kind;
 use gridlatch_trust::renewal::{Life, served};
 use gridlatch_trust::verdict::check_with;
@@ -14,7 +14,7 @@ use gridlatch_vocab::catalogue::rollover;
 use gridlatch_vocab::{Event, Timestamp};
 
 /// Swaps the credentials of a listener.
-pub type Swap<'a> = dyn Fn(&[Credential]) -> Result<(), TlsError> + 'a;
+pub type Swap<'a> = dyn Fn(&[Credential]) -> Result<(), String> + 'a;
 
 /// The credentials one station serves, over time.
 #[derive(Debug)]
@@ -49,9 +49,7 @@ impl Crossover {
             self.refused = None;
             return None;
         }
-        let done = self
-            .judged(&wanted, now)
-            .and_then(|()| swap(&wanted).map_err(|error| error.to_string()));
+        let done = self.judged(&wanted, now).and_then(|()| swap(&wanted));
         match done {
             Ok(()) => {
                 self.current = leaves(&wanted);

@@ -112,12 +112,7 @@ async fn every_curve_enrols_by_the_paths_of_the_protocol_and_of_its_clients() {
         World::Iso20Ed448 => "ed",
         _ => "p256",
     };
-<<<<<<< HEAD
     let cases: Vec<Enrolment<'_>> = vec![
-=======
-    type Case<'a> = (&'a str, World, &'a str, &'a str, &'a str, Vec<&'a str>);
-    let cases: Vec<Case<'_>> = vec![
->>>>>>> 7a1dd15 (What the lints ask)
         (
             "/.well-known/est/cpo/simpleenroll/ISO15118-2",
             World::Iso2,
