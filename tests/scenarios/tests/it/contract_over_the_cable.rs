@@ -32,7 +32,7 @@ fn installs() -> Result<()> {
     let up = Up::start(data.path(), &[])?;
     for (standard, protocol) in [("iso2", "iso15118-2"), ("iso20", "iso15118-20")] {
         let words = format!("--protocol {protocol} --energy dc --for 1");
-        let first = charged(up.car(&format!("{words} --install-contract"))?.ended(SOON)?)?;
+        let first = charged(up.car(&format!("{words} --get-contract"))?.ended(SOON)?)?;
         let names: Vec<&str> = first
             .steps()
             .iter()
@@ -59,10 +59,7 @@ fn installs() -> Result<()> {
     // ISO 15118-2 renews by the contract itself.
     let before = kept(&up, "demo", "iso2")?;
     let words = "--protocol iso15118-2 --energy dc --for 1";
-    charged(
-        up.car(&format!("{words} --install-contract update"))?
-            .ended(SOON)?,
-    )?;
+    charged(up.car(&format!("{words} --get-contract update"))?.ended(SOON)?)?;
     let after = kept(&up, "demo", "iso2")?;
     ensure!(after != before, "the update brought the same certificate");
     charged(up.car(words)?.ended(SOON)?)?;
@@ -92,17 +89,17 @@ fn unknown_contract() -> Result<()> {
     let up = Up::start(data.path(), &[])?;
     // The provisioning service makes a contract for this vehicle, but nobody entered it into the register.
     for protocol in ["iso15118-2", "iso15118-20"] {
-        let words = format!("--protocol {protocol} --vehicle stranger --install-contract --for 1");
+        let words = format!("--protocol {protocol} --vehicle stranger --get-contract --for 1");
         let ended = up.car(&words)?.ended(SOON)?.expect(1)?;
         ensure!(ended.step("contract")?["ok"] == true, "{}", ended.output);
         ensure!(ended.step("authorisation")?["ok"] == false, "{}", ended.output);
     }
     ensure!(list(&up.get("/cdrs")?).is_empty(), "a bill for nothing");
     // An update needs a contract to update.
-    let nothing = up.car("--protocol iso15118-2 --vehicle nobody --install-contract update")?;
+    let nothing = up.car("--protocol iso15118-2 --vehicle nobody --get-contract update")?;
     let said = nothing.ended(SOON)?.expect(2)?;
-    ensure!(said.output.contains("--install-contract"), "{}", said.output);
-    let impossible = up.car("--protocol iso15118-20 --install-contract update --for 1")?;
+    ensure!(said.output.contains("--get-contract"), "{}", said.output);
+    let impossible = up.car("--protocol iso15118-20 --get-contract update --for 1")?;
     let said = impossible.ended(SOON)?;
     ensure!(said.code == 2, "{}", said.output);
     up.stop().map(drop)

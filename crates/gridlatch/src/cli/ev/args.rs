@@ -99,8 +99,8 @@ pub(crate) struct ChargeArgs {
     )]
     pub(crate) auth: AuthKind,
     /// Ask for a contract at the station first, and keep it; `update` asks for a new certificate of the one kept
-    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, default_missing_value = "install", conflicts_with = "no_tls")]
-    pub(crate) install_contract: Option<InstallKind>,
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, default_missing_value = "install", conflicts_with = "no_tls")]
+    pub(crate) get_contract: Option<InstallKind>,
     /// Connect without TLS (ISO 15118-2 with eim only, and only if the station's policy allows it)
     #[arg(long)]
     pub(crate) no_tls: bool,

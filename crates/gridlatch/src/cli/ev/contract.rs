@@ -29,7 +29,7 @@ pub(super) fn papers(
         .read()
         .map_err(|why| anyhow!(why))
         .context("the contract this car keeps")?;
-    let (action, chain, key, emaid) = match (args.install_contract, held) {
+    let (action, chain, key, emaid) = match (args.get_contract, held) {
         (None, Some((contract, _))) => return Ok(Auth::Contract(contract)),
         (None, None) => {
             let contract = pki
@@ -51,7 +51,7 @@ pub(super) fn papers(
             (Action::Update, contract.chain, key, Some(contract.emaid))
         }
         (Some(InstallKind::Update), None) => {
-            bail!("this car keeps no contract to update; get one with --install-contract first")
+            bail!("this car keeps no contract to update; get one with --get-contract first")
         }
     };
     Ok(Auth::Install(InstallCredential {
