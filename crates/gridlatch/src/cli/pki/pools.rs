@@ -56,7 +56,7 @@ struct ServeArgs {
     /// Its private key, PEM (mode 600)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// A place notifications may go to: https://HOST[:PORT]; may be repeated
+    /// A place notifications may go to: https://HOST or https://HOST:PORT; may be repeated
     #[arg(long = "notify", value_name = "URL")]
     places: Vec<GoTo>,
 }
