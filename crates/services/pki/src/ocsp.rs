@@ -12,7 +12,7 @@ mod desk;
 mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -56,8 +56,10 @@ struct Inner {
     /// Signatures that may be made at the same time: one per core.
     signing: Arc<Semaphore>,
     waiting: AtomicUsize,
-    /// The last revocation whose answer was dropped, and the count of revocations here it was read after.
-    seen: Mutex<(i64, u64)>,
+    /// The last revocation whose answer was dropped.
+    seen: Mutex<i64>,
+    /// How many revocations of this process that covers. Read with every request, so no lock.
+    seen_here: AtomicU64,
 }
 
 /// Why there is no signed answer.
@@ -82,6 +84,7 @@ impl Responder {
     /// # Errors
     /// The store fails.
     pub async fn start(ca: Ca, report: Report, stop: Shutdown) -> Result<Self, CaError> {
+        let here = ca.revocations_here();
         let last = ca.store().pki_last_revocation_of_any().await?;
         let desks = Desks::open(&ca, &report, &Desks::default()).await;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
@@ -92,7 +95,8 @@ impl Responder {
                 cache: Cache::default(),
                 signing: Arc::new(Semaphore::new(cores)),
                 waiting: AtomicUsize::new(0),
-                seen: Mutex::new((last, ca.revocations_here())),
+                seen: Mutex::new(last),
+                seen_here: AtomicU64::new(here),
                 ca,
             }),
         };
@@ -221,13 +225,8 @@ impl Responder {
 
     /// Drops answers about what this process has revoked since the last look.
     async fn catch_up_here(&self) {
-        let count = self.inner.ca.revocations_here();
-        let behind = match self.inner.seen.try_lock() {
-            Ok(seen) => seen.1 != count,
-            // Somebody is at it: wait until the answers are gone.
-            Err(_) => true,
-        };
-        if behind {
+        let inner = &self.inner;
+        if inner.seen_here.load(Ordering::Acquire) != inner.ca.revocations_here() {
             self.catch_up().await;
         }
     }
@@ -238,14 +237,14 @@ impl Responder {
         let mut seen = inner.seen.lock().await;
         let count = inner.ca.revocations_here();
         loop {
-            match inner.ca.store().pki_revoked_after(seen.0, PAGE).await {
+            match inner.ca.store().pki_revoked_after(*seen, PAGE).await {
                 Ok(revoked) => {
                     for (number, authority, serial) in &revoked {
                         inner.cache.drop_one(*authority, Serial::from_stored(*serial));
-                        seen.0 = *number;
+                        *seen = *number;
                     }
                     if revoked.len() < PAGE as usize {
-                        seen.1 = count;
+                        inner.seen_here.store(count, Ordering::Release);
                         return;
                     }
                 }
