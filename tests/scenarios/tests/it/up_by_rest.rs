@@ -41,8 +41,10 @@ fn orders() -> Result<()> {
     answer.expect_problem(409, "platform.command_refused")?;
 
     // A reset now ends what runs; the station comes back and works.
-    let booted = |up: &Up| -> Result<Value> { Ok(up.get("/stations/GL-DC-1")?["booted_at"].clone()) };
-    let before = booted(&up)?;
+    let booted = |up: &Up, station: &str| -> Result<Value> {
+        Ok(up.get(&format!("/stations/{station}"))?["booted_at"].clone())
+    };
+    let before = booted(&up, "GL-DC-1")?;
     let car = up.car("--energy dc --for 120")?;
     let session = up.flowing("GL-DC-1")?;
     up.order("GL-DC-1", "reset", &json!({"immediate": true}))?;
@@ -55,15 +57,21 @@ fn orders() -> Result<()> {
     let billed = up.billed(&session)?;
     ensure!(billed["stop_reason"] == "ImmediateReset", "{billed}");
     wait("the station's next boot", SOON, || {
-        Ok((booted(&up)? != before).then_some(()))
+        Ok((booted(&up, "GL-DC-1")? != before).then_some(()))
     })?;
     up.car("--energy dc --for 1")?.ended(SOON)?.expect(0)?;
     // With nothing running, it happens at once.
-    let before = booted(&up)?;
+    let stations = ["GL-AC-1", "GL-DC-1"];
+    let before = stations.map(|station| booted(&up, station).ok());
     up.order("GL-AC-1", "reset", &json!({"immediate": false}))?;
     up.order("GL-DC-1", "reset", &json!({}))?;
-    wait("the idle station's boot", SOON, || {
-        Ok((booted(&up)? != before).then_some(()))
+    // Both: an order to one that is away is refused for another reason.
+    wait("the idle stations' boots", SOON, || {
+        let again = stations
+            .iter()
+            .zip(&before)
+            .all(|(station, before)| booted(&up, station).is_ok_and(|at| Some(&at) != before.as_ref()));
+        Ok(again.then_some(()))
     })?;
 
     refusals(&up)?;
