@@ -34,7 +34,7 @@ codes! {
     UNKNOWN_CERTIFICATE = "ca.unknown_certificate", Warning, Operator, "The CA never issued a certificate with this serial number.",
         causes: ["a slip in the serial number", "another CA issued it"], remedy: "Look for it with `gridlatch pki list`.";
     ALREADY_REVOKED = "ca.already_revoked", Warning, Operator, "The certificate was revoked before.",
-        causes: [], remedy: "Nothing; the first time and reason stand.";
+        causes: ["two people revoked it", "the order was sent twice"], remedy: "Nothing; the first time and reason stand.";
     REPLAYED = "ca.request_replayed", Error, Operator, "This certificate request was used before.",
         causes: ["the client sent it again because an answer was lost", "somebody replays a recorded request"],
         remedy: "Make a new request; the certificate of the first one can be fetched by its serial number.";
