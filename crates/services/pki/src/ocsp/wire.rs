@@ -53,11 +53,9 @@ async fn by_get(
     Extension(arrival): Extension<Arrival>,
     Path(request): Path<String>,
 ) -> Response {
-    // Percent-encoding is gone by here. A space is a plus sign that somebody decoded once too often.
-    let text = request.replace(' ', "+");
-    match STANDARD.decode(text.trim_end_matches('/')) {
-        Ok(der) if der.len() <= MAX_REQUEST => answer(&responder, &arrival, &der).await,
-        _ => {
+    match from_path(&request) {
+        Some(der) => answer(&responder, &arrival, &der).await,
+        None => {
             let report = &responder.inner.report;
             report.refused(
                 enrolment::OCSP_MALFORMED,
@@ -67,6 +65,18 @@ async fn by_get(
             refusal(Kind::MalformedRequest)
         }
     }
+}
+
+/// The request in a path whose percent-encoding is gone. A space is a plus sign that somebody decoded
+/// once too often; a slash at the end may be the path's, or the sixty-fourth letter of Base64, so it
+/// goes only when the text is none with it.
+fn from_path(path: &str) -> Option<Vec<u8>> {
+    let text = path.replace(' ', "+");
+    let der = STANDARD
+        .decode(&text)
+        .or_else(|_| STANDARD.decode(text.strip_suffix('/').unwrap_or(&text)))
+        .ok()?;
+    (der.len() <= MAX_REQUEST).then_some(der)
 }
 
 async fn answer(responder: &Responder, arrival: &Arrival, request: &[u8]) -> Response {
@@ -110,4 +120,35 @@ fn refusal(kind: Kind) -> Response {
     head.insert(CONTENT_TYPE, RESPONSE);
     head.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_octet_at_the_end_survives_the_path() {
+        for length in 1..=6 {
+            for last in 0..=u8::MAX {
+                let mut der = vec![0x30; length];
+                der[length - 1] = last;
+                let path = STANDARD.encode(&der);
+                assert_eq!(from_path(&path).as_ref(), Some(&der), "{path}");
+                let decoded_twice = path.replace('+', " ");
+                assert_eq!(from_path(&decoded_twice).as_ref(), Some(&der), "{path}");
+                if !path.ends_with('=') {
+                    continue;
+                }
+                assert_eq!(from_path(&format!("{path}/")), Some(der), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_base64_or_too_long_is_nothing() {
+        let long = STANDARD.encode(vec![0x30; MAX_REQUEST + 1]);
+        for path in ["*", "MA=", "M//", &long] {
+            assert_eq!(from_path(path), None, "{path:.20}");
+        }
+    }
 }
