@@ -3,7 +3,7 @@
 # Usage: scripts/install-deps.sh build|test [--list]
 #   build  what compiling and running Gridlatch needs
 #   test   that, and what the tests start: Java, Python, Chromium, OpenSSL's and GnuTLS's tools, network
-#          namespaces, keys in software tokens and TPMs
+#          namespaces, keys in software tokens and TPMs, PostgreSQL
 #   --list prints the set and changes nothing
 # Uses root, or sudo without a password. Where it has neither, it names the packages and the command: for `build` that is
 # an error, for `test` a note, since tests skip by name what is not there.
@@ -11,7 +11,8 @@ set -euo pipefail
 
 build=(build-essential pkg-config libssl-dev ca-certificates)
 test=("${build[@]}" openssl curl openjdk-17-jre-headless python3 python3-venv iproute2 procps chromium chromium-driver tshark
-    softhsm2 swtpm tpm2-tools libtpm2-pkcs11-1 libtss2-dev opensc gnutls-bin)
+    softhsm2 swtpm tpm2-tools libtpm2-pkcs11-1 libtss2-dev opensc gnutls-bin
+    postgresql)
 
 case "${1:-}" in
 build) wanted=("${build[@]}") ;;

@@ -6,6 +6,7 @@
 //! - [`browser`] is Chromium on a page.
 //! - [`josev`] starts Josev's car or station and tells how its session ended.
 //! - [`tokens`] are SoftHSM2 and swtpm, for keys in hardware.
+//! - [`postgres`] is a PostgreSQL server.
 //! - [`python`] gives the interpreters of the peers' environments.
 //!
 //! Everything that is started here ends with the value that started it, also when the test panics.
@@ -19,6 +20,7 @@ pub mod josev;
 mod need;
 mod netns;
 pub mod ports;
+pub mod postgres;
 mod process;
 pub mod python;
 pub mod temp;

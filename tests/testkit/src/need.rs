@@ -35,12 +35,14 @@ pub enum Need {
     receipts,
     /// The program around the crate `usg-est-client` (built on demand).
     est_client,
+    /// The programs of a PostgreSQL server.
+    postgres,
 }
 
 impl Need {
     /// Why this is not available here, or nothing. The answer is computed once per process.
     fn missing(self) -> Option<String> {
-        static ANSWERS: [OnceLock<Option<String>>; 14] = [const { OnceLock::new() }; 14];
+        static ANSWERS: [OnceLock<Option<String>>; 15] = [const { OnceLock::new() }; 15];
         ANSWERS[self as usize]
             .get_or_init(|| match self {
                 Self::root => no_root(),
@@ -64,6 +66,10 @@ impl Need {
                     .or_else(|| no_command("opensc-tool", "--version", "opensc")),
                 Self::gnutls => no_command("gnutls-cli", "--version", "gnutls-bin"),
                 Self::curl => no_command("curl", "--version", "curl"),
+                Self::postgres => crate::postgres::program("postgres")
+                    .err()
+                    .map(|_| "no PostgreSQL server (Debian package postgresql)".to_owned())
+                    .or_else(|| no_command("setpriv", "--version", "util-linux")),
                 Self::est_client => crate::python::est_client().err().map(|e| format!("{e:#}")),
             })
             .clone()

@@ -2,12 +2,17 @@
 //!
 //! `$1` placeholders work on both. Times are milliseconds since the Unix epoch, booleans 0 or 1.
 
+use std::time::Duration;
+
 use gridlatch_vocab::{MilliWattHours, Timestamp};
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, Row as _};
 
 use crate::{Result, StoreError};
+
+/// How long a connection to the database server may take.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// A bound value. PostgreSQL needs the type of a NULL, so each kind carries its own.
 #[derive(Debug, Clone)]
@@ -76,6 +81,14 @@ pub(crate) enum Conn {
 }
 
 impl Conn {
+    /// Connects to a database server, within [`CONNECT`].
+    pub(crate) async fn postgres(options: &PgConnectOptions) -> std::result::Result<Self, sqlx::Error> {
+        tokio::time::timeout(CONNECT, PgConnection::connect_with(options))
+            .await
+            .map_err(|_| sqlx::Error::PoolTimedOut)?
+            .map(Self::Postgres)
+    }
+
     /// Runs a statement; how many rows it touched.
     pub(crate) async fn execute(&mut self, sql: &'static str, params: &[Param]) -> Result<u64> {
         Ok(match self {

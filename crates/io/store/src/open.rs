@@ -7,15 +7,15 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::engine::{Conn, Param, Row, bound};
 use crate::pseudonym::Pseudonyms;
-use crate::writer::{JobFuture, Writer};
+use crate::writer::{JobFuture, Reconnect, Writer};
 use crate::{Result, StoreError, migrate};
 
 /// Connections for reading. Few: SQLite reads are short, and a page that waits is better than a server
@@ -149,7 +149,7 @@ async fn open_file(path: &Path) -> Result<Store> {
         .connect_lazy_with(sqlite_options().filename(path).read_only(true));
     let pseudonyms = Pseudonyms::beside(path).map_err(|error| wrap(Box::new(error)))?;
     Ok(Store {
-        writer: Writer::start(conn),
+        writer: Writer::start(conn, None),
         readers: Readers::Sqlite(pool),
         pseudonyms: Arc::new(pseudonyms),
     })
@@ -164,7 +164,7 @@ async fn open_memory() -> Result<Store> {
     let mut conn = Conn::Sqlite(options.connect().await.map_err(|error| wrap(Box::new(error)))?);
     migrate::run(&mut conn).await?;
     Ok(Store {
-        writer: Writer::start(conn),
+        writer: Writer::start(conn, None),
         readers: Readers::Writer,
         pseudonyms: Arc::new(Pseudonyms::random().map_err(|error| wrap(Box::new(error)))?),
     })
@@ -176,19 +176,19 @@ async fn open_postgres(url: &str) -> Result<Store> {
         source: Box::new(source),
     };
     let options = PgConnectOptions::from_str(url).map_err(wrap)?;
-    let mut conn = Conn::Postgres(
-        sqlx::postgres::PgConnection::connect_with(&options)
-            .await
-            .map_err(wrap)?,
-    );
+    let mut conn = Conn::postgres(&options).await.map_err(wrap)?;
     migrate::run(&mut conn).await?;
     let pseudonyms = Pseudonyms::stored(&mut conn).await?;
     let pool = PgPoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(ACQUIRE)
-        .connect_lazy_with(options);
+        .connect_lazy_with(options.clone());
+    let reconnect: Reconnect = Box::new(move || {
+        let options = options.clone();
+        Box::pin(async move { Ok(Conn::postgres(&options).await?) })
+    });
     Ok(Store {
-        writer: Writer::start(conn),
+        writer: Writer::start(conn, Some(reconnect)),
         readers: Readers::Postgres(pool),
         pseudonyms: Arc::new(pseudonyms),
     })

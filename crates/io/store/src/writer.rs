@@ -34,10 +34,10 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the task that owns the only writing connection.
-    pub(crate) fn start(conn: Conn) -> Self {
+    /// Starts the task that owns the only writing connection, and opens it again with `reconnect` when it is lost.
+    pub(crate) fn start(conn: Conn, reconnect: Option<Reconnect>) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(run(conn, queue));
+        tokio::spawn(run(conn, reconnect, queue));
         Self { jobs }
     }
 
@@ -64,41 +64,79 @@ impl Writer {
     }
 }
 
-async fn run(mut conn: Conn, mut queue: mpsc::Receiver<Job>) {
+/// Opens the writing connection again after the database server went away.
+pub(crate) type Reconnect = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Conn>> + Send>> + Send>;
+
+async fn run(conn: Conn, reconnect: Option<Reconnect>, mut queue: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(BATCH);
+    let mut conn = Some(conn);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
-        commit(&mut conn, &mut batch).await;
-        if !conn.ping().await {
-            // A broken connection to the database server: what is queued is refused, callers retry.
+        if conn.is_none()
+            && let Some(reconnect) = &reconnect
+        {
+            match reconnect().await {
+                Ok(new) => {
+                    tracing::info!("the writing database connection is back");
+                    conn = Some(new);
+                }
+                Err(error) => refuse(&mut batch, &crate::describe(&error)),
+            }
+        }
+        let Some(open) = &mut conn else {
+            refuse(&mut batch, "the database connection is lost");
+            continue;
+        };
+        commit(open, &mut batch).await;
+        if !open.ping().await {
+            // What was under way is refused; callers try again, and the next write looks for the server.
             tracing::error!("the writing database connection is lost");
-            break;
+            conn = None;
         }
     }
-    conn.close().await;
+    if let Some(conn) = conn {
+        conn.close().await;
+    }
+}
+
+fn refuse(batch: &mut Vec<Job>, reason: &str) {
+    for job in batch.drain(..) {
+        let _ = job.reply.send(Err(StoreError::NotCommitted(reason.to_owned())));
+    }
 }
 
 /// One commit for all jobs. A job that fails is rolled back alone; a failing commit fails all.
 async fn commit(conn: &mut Conn, batch: &mut Vec<Job>) {
     if let Err(error) = conn.begin().await {
-        let reason = crate::describe(&error);
-        for job in batch.drain(..) {
-            let _ = job.reply.send(Err(StoreError::NotCommitted(reason.clone())));
-        }
+        refuse(batch, &crate::describe(&error));
         return;
     }
     let mut answers = Vec::with_capacity(batch.len());
+    let mut failed = None;
     for job in batch.drain(..) {
-        let answer = guarded(conn, job.work).await;
+        // Once the transaction itself is lost nothing in it may count: PostgreSQL answers the COMMIT of an
+        // aborted transaction with a rollback and no error.
+        let answer = match failed {
+            Some(_) => Err(StoreError::Closed),
+            None => match guarded(conn, job.work).await {
+                Ok(answer) => answer,
+                Err(lost) => {
+                    failed = Some(crate::describe(&lost));
+                    Err(lost)
+                }
+            },
+        };
         answers.push((job.reply, answer));
     }
-    let committed = conn.execute("COMMIT", &[]).await;
-    let failed = match &committed {
-        Ok(_) => None,
-        Err(error) => {
-            let _ = conn.execute("ROLLBACK", &[]).await;
-            Some(crate::describe(error))
-        }
-    };
+    if failed.is_none() {
+        failed = conn
+            .execute("COMMIT", &[])
+            .await
+            .err()
+            .map(|error| crate::describe(&error));
+    }
+    if failed.is_some() {
+        let _ = conn.execute("ROLLBACK", &[]).await;
+    }
     for (reply, answer) in answers {
         let answer = match &failed {
             Some(reason) => Err(StoreError::NotCommitted(reason.clone())),
@@ -108,12 +146,13 @@ async fn commit(conn: &mut Conn, batch: &mut Vec<Job>) {
     }
 }
 
-async fn guarded(conn: &mut Conn, work: Work) -> Result<Value> {
+/// Runs one job so that its failure leaves no trace. The outer error: the transaction itself is lost.
+async fn guarded(conn: &mut Conn, work: Work) -> Result<Result<Value>> {
     conn.execute("SAVEPOINT job", &[]).await?;
     let answer = work(conn).await;
     if answer.is_err() {
         conn.execute("ROLLBACK TO SAVEPOINT job", &[]).await?;
     }
     conn.execute("RELEASE SAVEPOINT job", &[]).await?;
-    answer
+    Ok(answer)
 }

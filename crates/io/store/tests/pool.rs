@@ -1,9 +1,11 @@
-//! The pools as their service meets them, on a file, in memory and, where one is given, on PostgreSQL.
+//! The pools as their service meets them, on a file, in memory and on PostgreSQL.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use gridlatch_store::{
     ContractStored, PoolClient, PoolContract, PoolRoot, PoolVehicle, PoolWebhook, Store, VehicleStored,
 };
+use gridlatch_testkit::need;
+use gridlatch_testkit::postgres::Postgres;
 use gridlatch_vocab::{Personal, Secret, Timestamp};
 use serde_json::json;
 
@@ -16,9 +18,9 @@ async fn both(test: impl AsyncFn(Store)) {
     let path = folder.path().join("store.db");
     test(Store::open(path.to_str().unwrap()).await.unwrap()).await;
     test(Store::open(":memory:").await.unwrap()).await;
-    if let Ok(url) = std::env::var("GRIDLATCH_TEST_POSTGRES") {
-        test(Store::open(&url).await.unwrap()).await;
-    }
+    need!(postgres);
+    let server = Postgres::shared().unwrap();
+    test(Store::open(&server.database().unwrap()).await.unwrap()).await;
 }
 
 fn vehicle(pcid: &str, owner: &str) -> PoolVehicle {

@@ -1,4 +1,4 @@
-//! The store as its users meet it, on a file, in memory and, where one is given, on PostgreSQL.
+//! The store as its users meet it, on a file, in memory and on PostgreSQL.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,6 +7,8 @@ use gridlatch_store::{
     BootInfo, EventKind, MeterKey, NewCdr, NewSetpoint, Recorded, Sample, SignedReading, Store, TokenStatus,
     TokenUse, TransactionRecord,
 };
+use gridlatch_testkit::need;
+use gridlatch_testkit::postgres::Postgres;
 use gridlatch_vocab::{
     ConnectorId, Emaid, Event, EvseId, MilliWattHours, Personal, StationId, Timestamp, TransactionId, Watts,
     catalogue,
@@ -51,10 +53,9 @@ async fn both(test: impl AsyncFn(Store)) {
     let path = folder.path().join("store.db");
     test(Store::open(path.to_str().unwrap()).await.unwrap()).await;
     test(Store::open(":memory:").await.unwrap()).await;
-    // The same statements on PostgreSQL: an empty database, e.g. postgres://user@localhost/gridlatch_test.
-    if let Ok(url) = std::env::var("GRIDLATCH_TEST_POSTGRES") {
-        test(Store::open(&url).await.unwrap()).await;
-    }
+    need!(postgres);
+    let server = Postgres::shared().unwrap();
+    test(Store::open(&server.database().unwrap()).await.unwrap()).await;
 }
 
 #[tokio::test]
@@ -443,4 +444,25 @@ async fn signed_readings_and_meter_keys_are_kept_and_a_page_shown_twice_is_found
         );
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_database_server_that_crashes_loses_nothing_acknowledged_and_is_found_again() {
+    need!(postgres);
+    let server = Postgres::start().unwrap();
+    let store = Store::open(&server.database().unwrap()).await.unwrap();
+    store.station_register(&station(), at(0)).await.unwrap();
+    server.crash_and_restart().unwrap();
+
+    // What was under way when the server went is refused, never half done; later writes and reads work again.
+    let other: StationId = "GL-AC-1".parse().unwrap();
+    let mut refused = 0;
+    while let Err(error) = store.station_register(&other, at(1)).await {
+        refused += 1;
+        assert!(refused < 50, "still no connection: {error}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(store.station_exists(&station()).await.unwrap());
+    assert!(store.station_exists(&other).await.unwrap());
+    store.health().await.unwrap();
 }

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use gridlatch_testkit::need;
+use gridlatch_testkit::postgres::Postgres;
 use gridlatch_vocab::{Personal, Timestamp};
 
 use super::*;
@@ -26,8 +28,18 @@ fn certificate(authority: i64, serial: i64, name: &str) -> NewCertificate {
     }
 }
 
-async fn with_root() -> (Store, i64) {
-    let store = Store::open(":memory:").await.unwrap();
+/// The same on both engines.
+async fn on_each(test: impl AsyncFn(Store, i64)) {
+    let (store, root) = with_root(":memory:").await;
+    test(store, root).await;
+    need!(postgres);
+    let server = Postgres::shared().unwrap();
+    let (store, root) = with_root(&server.database().unwrap()).await;
+    test(store, root).await;
+}
+
+async fn with_root(place: &str) -> (Store, i64) {
+    let store = Store::open(place).await.unwrap();
     let root = NewAuthority {
         name: "iso2/v2g-root".into(),
         kind: "v2g-root".into(),
@@ -53,170 +65,180 @@ async fn with_root() -> (Store, i64) {
 
 #[tokio::test]
 async fn a_serial_number_is_given_once_and_a_request_is_used_once() {
-    let (store, root) = with_root().await;
-    let mut first = certificate(root, 7, "DE*GDL*E1");
-    first.request_digest = Some(vec![1; 32]);
-    assert!(matches!(
-        store.pki_insert(first.clone()).await.unwrap(),
-        Inserted::Stored(_)
-    ));
-    assert_eq!(
-        store.pki_insert(certificate(root, 7, "other")).await.unwrap(),
-        Inserted::SerialTaken
-    );
-    first.serial = 8;
-    assert_eq!(store.pki_insert(first).await.unwrap(), Inserted::Replayed);
-    assert!(store.pki_find(root, 8).await.unwrap().is_none());
-    let found = store.pki_find(root, 7).await.unwrap().unwrap();
-    assert_eq!(
-        (found.label.as_str(), found.der, found.revoked),
-        ("DE*GDL*E1", vec![0x30, 0, 0xFF], None)
-    );
-    assert_eq!(store.pki_count().await.unwrap(), 2);
-    // All or none.
-    let batch = vec![certificate(root, 20, "a"), certificate(root, 7, "b")];
-    assert!(store.pki_insert_all(batch).await.is_err());
-    assert!(store.pki_find(root, 20).await.unwrap().is_none());
+    on_each(async |store, root| {
+        let mut first = certificate(root, 7, "DE*GDL*E1");
+        first.request_digest = Some(vec![1; 32]);
+        assert!(matches!(
+            store.pki_insert(first.clone()).await.unwrap(),
+            Inserted::Stored(_)
+        ));
+        assert_eq!(
+            store.pki_insert(certificate(root, 7, "other")).await.unwrap(),
+            Inserted::SerialTaken
+        );
+        first.serial = 8;
+        assert_eq!(store.pki_insert(first).await.unwrap(), Inserted::Replayed);
+        assert!(store.pki_find(root, 8).await.unwrap().is_none());
+        let found = store.pki_find(root, 7).await.unwrap().unwrap();
+        assert_eq!(
+            (found.label.as_str(), found.der, found.revoked),
+            ("DE*GDL*E1", vec![0x30, 0, 0xFF], None)
+        );
+        assert_eq!(store.pki_count().await.unwrap(), 2);
+        // All or none.
+        let batch = vec![certificate(root, 20, "a"), certificate(root, 7, "b")];
+        assert!(store.pki_insert_all(batch).await.is_err());
+        assert!(store.pki_find(root, 20).await.unwrap().is_none());
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn names_are_found_whole_and_people_are_masked_in_lists() {
-    let (store, root) = with_root().await;
-    let mut contract = certificate(root, 9, "DEGDLC12345678");
-    contract.personal = true;
-    store.pki_insert(contract).await.unwrap();
-    store
-        .pki_insert(certificate(root, 10, "DE*GDL*E1"))
-        .await
-        .unwrap();
-    let listing = Listing {
-        subject: Some(Personal::new("DEGDLC12345678".into())),
-        limit: 10,
-        ..Listing::default()
-    };
-    let found = store.pki_list(&listing).await.unwrap();
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].label, "DEGDL…78");
-    let all = store
-        .pki_list(&Listing {
+    on_each(async |store, root| {
+        let mut contract = certificate(root, 9, "DEGDLC12345678");
+        contract.personal = true;
+        store.pki_insert(contract).await.unwrap();
+        store
+            .pki_insert(certificate(root, 10, "DE*GDL*E1"))
+            .await
+            .unwrap();
+        let listing = Listing {
+            subject: Some(Personal::new("DEGDLC12345678".into())),
             limit: 10,
-            authority: Some(root),
             ..Listing::default()
-        })
-        .await
-        .unwrap();
-    assert_eq!(all.iter().map(|row| row.serial).collect::<Vec<_>>(), [10, 9, 1]);
-    let ending = store.pki_ending(at(1005), at(1010), 10).await.unwrap();
-    assert_eq!(ending.iter().map(|row| row.serial).collect::<Vec<_>>(), [9]);
+        };
+        let found = store.pki_list(&listing).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].label, "DEGDL…78");
+        let all = store
+            .pki_list(&Listing {
+                limit: 10,
+                authority: Some(root),
+                ..Listing::default()
+            })
+            .await
+            .unwrap();
+        assert_eq!(all.iter().map(|row| row.serial).collect::<Vec<_>>(), [10, 9, 1]);
+        let ending = store.pki_ending(at(1005), at(1010), 10).await.unwrap();
+        assert_eq!(ending.iter().map(|row| row.serial).collect::<Vec<_>>(), [9]);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_revocation_is_final_except_for_a_hold() {
-    let (store, root) = with_root().await;
-    for serial in [11, 12] {
-        store.pki_insert(certificate(root, serial, "x")).await.unwrap();
-    }
-    let revoke = async |serial, reason| {
-        store
-            .pki_revoke(root, serial, reason, at(reason), "operator:a")
-            .await
-            .unwrap()
-    };
-    assert_eq!(revoke(99, 1).await, RevokeOutcome::Unknown);
-    assert_eq!(revoke(11, 1).await, RevokeOutcome::Revoked);
-    assert_eq!(revoke(11, 4).await, RevokeOutcome::Already(at(1), 1));
-    assert_eq!(revoke(12, 6).await, RevokeOutcome::Revoked);
-    let seen = store.pki_last_revocation(root).await.unwrap();
-    assert_eq!(revoke(12, 6).await, RevokeOutcome::Already(at(6), 6));
-    assert_eq!(revoke(12, 4).await, RevokeOutcome::Revoked);
-    let after = store.pki_revocations(root, seen, at(0), 10).await.unwrap();
-    assert_eq!(
-        after
-            .iter()
-            .map(|row| (row.serial, row.reason))
-            .collect::<Vec<_>>(),
-        [(12, 4)]
-    );
-    let all = store.pki_revocations(root, 0, at(0), 10).await.unwrap();
-    assert_eq!(all.len(), 2);
-    let alive = store.pki_revocations(root, 0, at(1012), 10).await.unwrap();
-    assert_eq!(alive.len(), 1, "an ended certificate leaves the list");
-    assert_eq!(store.pki_status(root, 11).await.unwrap(), Some(Some((at(1), 1))));
-    assert_eq!(store.pki_status(root, 1).await.unwrap(), Some(None));
-    assert_eq!(store.pki_status(root, 99).await.unwrap(), None);
-    let revoked = Listing {
-        revoked: Some(true),
-        limit: 10,
-        ..Listing::default()
-    };
-    assert_eq!(store.pki_list(&revoked).await.unwrap().len(), 2);
+    on_each(async |store, root| {
+        for serial in [11, 12] {
+            store.pki_insert(certificate(root, serial, "x")).await.unwrap();
+        }
+        let revoke = async |serial, reason| {
+            store
+                .pki_revoke(root, serial, reason, at(reason), "operator:a")
+                .await
+                .unwrap()
+        };
+        assert_eq!(revoke(99, 1).await, RevokeOutcome::Unknown);
+        assert_eq!(revoke(11, 1).await, RevokeOutcome::Revoked);
+        assert_eq!(revoke(11, 4).await, RevokeOutcome::Already(at(1), 1));
+        assert_eq!(revoke(12, 6).await, RevokeOutcome::Revoked);
+        let seen = store.pki_last_revocation(root).await.unwrap();
+        assert_eq!(revoke(12, 6).await, RevokeOutcome::Already(at(6), 6));
+        assert_eq!(revoke(12, 4).await, RevokeOutcome::Revoked);
+        let after = store.pki_revocations(root, seen, at(0), 10).await.unwrap();
+        assert_eq!(
+            after
+                .iter()
+                .map(|row| (row.serial, row.reason))
+                .collect::<Vec<_>>(),
+            [(12, 4)]
+        );
+        let all = store.pki_revocations(root, 0, at(0), 10).await.unwrap();
+        assert_eq!(all.len(), 2);
+        let alive = store.pki_revocations(root, 0, at(1012), 10).await.unwrap();
+        assert_eq!(alive.len(), 1, "an ended certificate leaves the list");
+        assert_eq!(store.pki_status(root, 11).await.unwrap(), Some(Some((at(1), 1))));
+        assert_eq!(store.pki_status(root, 1).await.unwrap(), Some(None));
+        assert_eq!(store.pki_status(root, 99).await.unwrap(), None);
+        let revoked = Listing {
+            revoked: Some(true),
+            limit: 10,
+            ..Listing::default()
+        };
+        assert_eq!(store.pki_list(&revoked).await.unwrap().len(), 2);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_approval_serves_one_certificate() {
-    let (store, root) = with_root().await;
-    let request = store
-        .pki_request_add("r1", "{}", "operator:a", at(0))
-        .await
-        .unwrap();
-    let consent = Approval {
-        operator: "alice".into(),
-        signature: vec![1, 2],
-        at: at(1),
-    };
-    store.pki_approve(request, &consent).await.unwrap();
-    store.pki_approve(request, &consent).await.unwrap();
-    assert_eq!(store.pki_approvals(request).await.unwrap(), [consent]);
+    on_each(async |store, root| {
+        let request = store
+            .pki_request_add("r1", "{}", "operator:a", at(0))
+            .await
+            .unwrap();
+        let consent = Approval {
+            operator: "alice".into(),
+            signature: vec![1, 2],
+            at: at(1),
+        };
+        store.pki_approve(request, &consent).await.unwrap();
+        store.pki_approve(request, &consent).await.unwrap();
+        assert_eq!(store.pki_approvals(request).await.unwrap(), [consent]);
 
-    let mut taken = certificate(root, 1, "x");
-    taken.approved = Some(request);
-    assert_eq!(
-        store.pki_insert(taken.clone()).await.unwrap(),
-        Inserted::SerialTaken
-    );
-    assert_eq!(store.pki_request("r1").await.unwrap().unwrap().state, "open");
-    taken.serial = 30;
-    assert!(matches!(
-        store.pki_insert(taken.clone()).await.unwrap(),
-        Inserted::Stored(_)
-    ));
-    taken.serial = 31;
-    assert_eq!(store.pki_insert(taken).await.unwrap(), Inserted::NotApproved);
-    assert_eq!(store.pki_request("r1").await.unwrap().unwrap().state, "executed");
-    assert!(store.pki_operator_add("alice", &[1], at(0)).await.unwrap());
-    assert!(!store.pki_operator_add("alice", &[2], at(0)).await.unwrap());
-    assert_eq!(
-        store.pki_operators().await.unwrap(),
-        [("alice".to_owned(), vec![1])]
-    );
+        let mut taken = certificate(root, 1, "x");
+        taken.approved = Some(request);
+        assert_eq!(
+            store.pki_insert(taken.clone()).await.unwrap(),
+            Inserted::SerialTaken
+        );
+        assert_eq!(store.pki_request("r1").await.unwrap().unwrap().state, "open");
+        taken.serial = 30;
+        assert!(matches!(
+            store.pki_insert(taken.clone()).await.unwrap(),
+            Inserted::Stored(_)
+        ));
+        taken.serial = 31;
+        assert_eq!(store.pki_insert(taken).await.unwrap(), Inserted::NotApproved);
+        assert_eq!(store.pki_request("r1").await.unwrap().unwrap().state, "executed");
+        assert!(store.pki_operator_add("alice", &[1], at(0)).await.unwrap());
+        assert!(!store.pki_operator_add("alice", &[2], at(0)).await.unwrap());
+        assert_eq!(
+            store.pki_operators().await.unwrap(),
+            [("alice".to_owned(), vec![1])]
+        );
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn lists_are_numbered_once() {
-    let (store, root) = with_root().await;
-    let crl = |number, base| CrlRow {
-        number,
-        base,
-        revocation: 0,
-        this_update: at(0),
-        next_update: at(10),
-        der: vec![1],
-    };
-    assert_eq!(store.pki_next_crl_number(root).await.unwrap(), 1);
-    assert!(store.pki_crl_put(root, crl(1, None)).await.unwrap());
-    assert!(!store.pki_crl_put(root, crl(1, None)).await.unwrap());
-    for number in 2..200 {
-        assert!(store.pki_crl_put(root, crl(number, Some(1))).await.unwrap());
-    }
-    assert_eq!(store.pki_next_crl_number(root).await.unwrap(), 200);
-    assert_eq!(
-        store.pki_crl_latest(root, false).await.unwrap(),
-        Some(crl(1, None))
-    );
-    assert_eq!(
-        store.pki_crl_latest(root, true).await.unwrap(),
-        Some(crl(199, Some(1)))
-    );
+    on_each(async |store, root| {
+        let crl = |number, base| CrlRow {
+            number,
+            base,
+            revocation: 0,
+            this_update: at(0),
+            next_update: at(10),
+            der: vec![1],
+        };
+        assert_eq!(store.pki_next_crl_number(root).await.unwrap(), 1);
+        assert!(store.pki_crl_put(root, crl(1, None)).await.unwrap());
+        assert!(!store.pki_crl_put(root, crl(1, None)).await.unwrap());
+        for number in 2..200 {
+            assert!(store.pki_crl_put(root, crl(number, Some(1))).await.unwrap());
+        }
+        assert_eq!(store.pki_next_crl_number(root).await.unwrap(), 200);
+        assert_eq!(
+            store.pki_crl_latest(root, false).await.unwrap(),
+            Some(crl(1, None))
+        );
+        assert_eq!(
+            store.pki_crl_latest(root, true).await.unwrap(),
+            Some(crl(199, Some(1)))
+        );
+    })
+    .await;
 }
 
 #[tokio::test]
