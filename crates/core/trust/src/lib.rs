@@ -17,7 +17,6 @@ pub mod forecast;
 pub mod lint;
 pub mod ocsp;
 pub mod profile;
-pub mod renewal;
 pub mod revocation;
 pub mod rollover;
 mod signature;

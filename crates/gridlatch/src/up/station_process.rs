@@ -15,7 +15,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use gridlatch_host::{DataDir, Hub, HubConfig, SecurityLog, Shutdown, TaskTracker, now};
 use gridlatch_pki::dev::{self, DevPki};
-use gridlatch_pki::rollover::crossover::Crossover;
 use gridlatch_session::secc::Kind;
 use gridlatch_station::backend::ToPlatform;
 use gridlatch_station::csms::{self, CsmsConfig};
@@ -48,9 +47,6 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// A laptop that compiles beside us is no real-time system, and behind these contactors is no power.
 const PERMIT_LIFE: Duration = Duration::from_millis(500);
-
-/// How often a station looks whether its certificates are due. They are, thirty days before their end.
-const RENEWAL_CHECK: Duration = Duration::from_secs(3600);
 
 /// Messages under way between a station's charging side and its platform link.
 const QUEUE: usize = 64;
@@ -107,7 +103,7 @@ async fn station(args: StationArgs, hub: &Hub) -> Result<()> {
     let pki = dev::ensure(&data.dir("pki")?, hub, now())?.reporting_to(Arc::new(hub.clone()));
     let stop = Stop::default();
     let links = TaskTracker::new();
-    let (handle, custody) = start(&args, &data, &pki, hub, &stop, &links).await?;
+    let handle = start(&args, &data, &pki, hub, &stop, &links).await?;
     links.close();
     let ready = serde_json::to_vec_pretty(&describe(&args.id, &handle))?;
     data.write_private(&format!("stations/{}/{READY}", args.id), &ready)?;
@@ -124,10 +120,7 @@ async fn station(args: StationArgs, hub: &Hub) -> Result<()> {
     );
     hub.emit(up.station(&args.id).with("pid", std::process::id()));
 
-    tokio::select! {
-        () = told_to_stop() => {}
-        () = cross_over(&pki, &args.id, &custody, hub) => {}
-    }
+    told_to_stop().await;
     stop.sessions.cancel();
     handle.stopped().await;
     // The links end by themselves once everything is delivered. What the platform did not hear in time
@@ -137,38 +130,6 @@ async fn station(args: StationArgs, hub: &Hub) -> Result<()> {
         links.wait().await;
     }
     Ok(())
-}
-
-/// Renews the station's certificates ahead of their end and swaps them while sessions run; never returns.
-async fn cross_over(pki: &DevPki, id: &StationId, custody: &Custody, hub: &Hub) {
-    let mut crossover: Option<Crossover> = None;
-    loop {
-        // Files on this machine: milliseconds, once an hour.
-        match tokio::task::block_in_place(|| pki.station_overlapping(id)) {
-            Ok(held) => {
-                let crossover = crossover.get_or_insert_with(|| {
-                    // What `start` gave the listener: the current one of each edition.
-                    let current =
-                        tokio::task::block_in_place(|| pki.station_credentials(id)).unwrap_or_default();
-                    Crossover::new(pki.v2g_roots(), &current)
-                });
-                // Custody serves them beside what came over OCPP, and keeps the old ones for the crossover.
-                let swap = |credentials: &[Credential]| {
-                    custody
-                        .deliver(credentials, now())
-                        .map_err(|error| error.to_string())
-                };
-                if let Some(event) = crossover.turn(&held, now(), &swap) {
-                    hub.emit(event.station(id));
-                }
-            }
-            Err(error) => {
-                let message = format!("the station's certificates cannot be renewed: {error}");
-                hub.emit(Event::new(now(), error.code(), "station", message).station(id));
-            }
-        }
-        tokio::time::sleep(RENEWAL_CHECK).await;
-    }
 }
 
 /// Waits for the word on standard input. Without a parent nobody could stop this process in order, nor
@@ -239,7 +200,7 @@ async fn start(
     hub: &Hub,
     stop: &Stop,
     links: &TaskTracker,
-) -> Result<(StationHandle, Custody)> {
+) -> Result<StationHandle> {
     let id = &args.id;
     let folder = data.dir(&format!("stations/{id}"))?;
     let store = super::open_store(data, &format!("stations/{id}/station.db")).await?;
@@ -280,7 +241,7 @@ async fn start(
     let mut csms = CsmsConfig::new(format!("wss://{}/ocpp", args.ocpp), id.clone(), store);
     csms.identity = Some(pki.station_client(id)?);
     csms.platform_roots = pki.csms_roots();
-    csms.custody = Some(custody.clone());
+    csms.custody = Some(custody);
     csms.meter_key = Some(pki.meter_key(id)?);
     csms.model = "Simulated station".to_owned();
     csms.longest_pause = Duration::from_secs(10);
@@ -302,7 +263,7 @@ async fn start(
     if let Some(responder) = responder {
         handle.staple_from(Arc::new(responder));
     }
-    Ok((handle, custody))
+    Ok(handle)
 }
 
 /// What the station was delivered with, and the folder for what it is given later.

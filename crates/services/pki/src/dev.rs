@@ -210,22 +210,6 @@ impl DevPki {
             .collect()
     }
 
-    /// As [`Self::station_credentials`], each followed by the one before it for as long as that is valid:
-    /// what a station holds while it crosses over. Renews what is due.
-    ///
-    /// # Errors
-    /// A certificate cannot be issued or stored.
-    pub fn station_overlapping(&self, station: &StationId) -> Result<Vec<Credential>, PkiError> {
-        let mut held = Vec::new();
-        for world in [World::Iso20, World::Iso2] {
-            let wanted = Wanted::new(Kind::SeccLeaf, "cpo-sub2", evse_id(station), "Gridlatch Dev CPO");
-            let name = format!("secc-{station}");
-            held.push(self.credential(world, &name, &wanted)?);
-            held.extend(self.previous(world, &name, &wanted));
-        }
-        Ok(held)
-    }
-
     /// What a station shows the platform: CN is its identity (OCPP 2.0.1 A00.FR.405).
     ///
     /// # Errors
@@ -457,8 +441,7 @@ impl DevPki {
         let folder = format!("{}/issued", world.folder());
         let (key, code) = match self.store.find(&folder, name)? {
             Found::Whole(pair) if !self.due(&pair.der) => return Ok(self.chained(world, name, wanted, pair)),
-            Found::Whole(old) => {
-                self.set_aside(&folder, name, &old)?;
+            Found::Whole(_) => {
                 self.store.remove(&folder, name)?;
                 (
                     self.store.new_key(&folder, name, world.algorithm())?,
@@ -472,25 +455,6 @@ impl DevPki {
         let pair = self.issue_in(world, &folder, name, wanted, key, not_before)?;
         self.report(code, wanted);
         Ok(self.chained(world, name, wanted, pair))
-    }
-
-    /// Keeps a certificate that is being replaced, key first, for the time in which both serve.
-    fn set_aside(&self, folder: &str, name: &str, old: &Pair) -> Result<(), PkiError> {
-        let name = format!("{name}{PREVIOUS}");
-        self.store.remove(folder, &name)?;
-        old.key.save(&self.store.path(folder, &name, "key.pem"))?;
-        self.store.write_certificate(folder, &name, &old.der)
-    }
-
-    /// The certificate that was replaced last, while it is valid. Whatever is wrong with it, the one in use
-    /// is not touched by it.
-    fn previous(&self, world: World, name: &str, wanted: &Wanted) -> Option<Credential> {
-        let name = format!("{name}{PREVIOUS}");
-        let Ok(Found::Whole(pair)) = self.store.find(&format!("{}/issued", world.folder()), &name) else {
-            return None;
-        };
-        let valid = certificate::summary(&pair.der).is_ok_and(|old| old.not_after > self.now());
-        valid.then(|| self.chained(world, &name, wanted, pair))
     }
 
     fn chained(&self, world: World, name: &str, wanted: &Wanted, leaf: Pair) -> Credential {
@@ -596,8 +560,6 @@ impl DevPki {
 
 /// A leaf as it was issued: its tree, its kind, the CA that signed it, the certificate.
 pub(crate) type DevLeaf = (World, Kind, &'static str, Vec<u8>);
-/// Ends the file name of a certificate that was replaced and may still be valid.
-pub(crate) const PREVIOUS: &str = ".previous";
 
 /// A certificate as the tree wants it.
 struct Wanted {

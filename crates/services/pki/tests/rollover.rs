@@ -3,15 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use gridlatch_keys::{FileKey, KeyAlgorithm, OpensslVerifier, Signer as _};
-use gridlatch_pki::rollover::crossover::Crossover;
 use gridlatch_pki::rollover::plan;
-use gridlatch_tls::{
-    Credential, Generation, Handshake, TlsStream, VehicleClient, VehicleClientConfig, VehicleServer,
-    VehicleServerConfig,
-};
+use gridlatch_tls::Credential;
 use gridlatch_trust::Profile;
 use gridlatch_trust::build::{Issuer, Request, Subject, build};
 use gridlatch_trust::cross::{CrossRequest, Link, Reach, cross, link};
@@ -19,9 +14,6 @@ use gridlatch_trust::forecast::{Held, Holder, Role};
 use gridlatch_trust::profile::Kind;
 use gridlatch_trust::rollover::{Plan, Stage};
 use gridlatch_vocab::Timestamp;
-use gridlatch_vocab::catalogue::rollover;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 
 fn now() -> Timestamp {
     Timestamp(time::OffsetDateTime::now_utc())
@@ -102,101 +94,6 @@ impl Tree {
         let chain = vec![leaf.der, self.sub2.der.clone(), self.sub1.der.clone()];
         Credential::new(label, chain, leaf.key)
     }
-}
-
-fn server(credential: &Credential) -> VehicleServer {
-    VehicleServer::new(VehicleServerConfig {
-        credentials: vec![credential.clone()],
-        vehicle_roots: Vec::new(),
-        iso2: true,
-        iso20: false,
-        allow_legacy_cbc: true,
-        key_log: None,
-        handshake_timeout: Duration::from_secs(20),
-    })
-    .unwrap()
-}
-
-async fn plug(server: &VehicleServer, root: &[u8]) -> ((TlsStream, Handshake), TlsStream) {
-    let client = VehicleClient::new(VehicleClientConfig {
-        generation: Generation::Iso2,
-        roots: vec![root.to_vec()],
-        identity: None,
-        key_log: None,
-        handshake_timeout: Duration::from_secs(20),
-    })
-    .unwrap();
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
-    let (vehicle, station) = tokio::join!(client.connect(near.unwrap(), None), server.accept(far.unwrap().0));
-    (vehicle.unwrap(), station.unwrap().0)
-}
-
-async fn talk(vehicle: &mut TlsStream, station: &mut TlsStream) {
-    let mut heard = [0; 4];
-    vehicle.write_all(b"loop").await.unwrap();
-    station.read_exact(&mut heard).await.unwrap();
-    station.write_all(&heard).await.unwrap();
-    vehicle.read_exact(&mut heard).await.unwrap();
-    assert_eq!(&heard, b"loop");
-}
-
-#[tokio::test]
-async fn a_station_crosses_over_while_a_session_runs_and_a_bad_certificate_is_refused() {
-    let (a, stranger) = (tree("A", 10), tree("B", 10));
-    let old = a.leaf("old", -60 * 24, 30 * 24);
-    let server = server(&old);
-    let mut crossover = Crossover::new(vec![a.root.der.clone()], std::slice::from_ref(&old));
-    let swap = |set: &[Credential]| server.replace_credentials(set).map_err(|error| error.to_string());
-    let ((mut vehicle, shown), mut station) = plug(&server, &a.root.der).await;
-    assert_eq!(shown.peer_chain[0], old.chain[0]);
-    talk(&mut vehicle, &mut station).await;
-
-    // A next certificate that vehicles would refuse, one whose key is another, one cut short.
-    let foreign = stranger.leaf("foreign", -1, 24 * 80);
-    let mut swapped_key = a.leaf("swapped key", -1, 24 * 80);
-    swapped_key.key = foreign.key.clone();
-    let mut cut = a.leaf("cut", -1, 24 * 80);
-    cut.chain[0].truncate(100);
-    for bad in [foreign, swapped_key, cut] {
-        let label = bad.label.clone();
-        let event = crossover.turn(&[old.clone(), bad.clone()], now(), &swap).unwrap();
-        assert_eq!(event.code, rollover::SWAP_REFUSED, "{event:?}");
-        assert!(event.message.contains(&label), "{}", event.message);
-        assert!(
-            crossover.turn(&[old.clone(), bad], now(), &swap).is_none(),
-            "said once"
-        );
-        let ((_, shown), _) = plug(&server, &a.root.der).await;
-        assert_eq!(shown.peer_chain[0], old.chain[0], "the old one still serves");
-    }
-    // Nothing at all is refused too: a vehicle would find no certificate.
-    assert_eq!(
-        crossover.turn(&[], now(), &swap).unwrap().code,
-        rollover::SWAP_REFUSED
-    );
-
-    // The next one: held from now on, shown two days later.
-    let new = a.leaf("new", -1, 24 * 80);
-    let held = [old.clone(), new.clone()];
-    let event = crossover.turn(&held, now(), &swap).unwrap();
-    assert_eq!(event.code, rollover::CREDENTIALS_SWAPPED);
-    let ((_, shown), _) = plug(&server, &a.root.der).await;
-    assert_eq!(shown.peer_chain[0], old.chain[0]);
-    assert!(
-        crossover.turn(&held, hours(1), &swap).is_none(),
-        "nothing changes in between"
-    );
-    let event = crossover.turn(&held, hours(48), &swap).unwrap();
-    assert!(event.message.contains("new, old"), "{}", event.message);
-    let ((_, shown), _) = plug(&server, &a.root.der).await;
-    assert_eq!(shown.peer_chain[0], new.chain[0]);
-    // The old one ends, the new one is alone.
-    let event = crossover.turn(&held, hours(31 * 24), &swap).unwrap();
-    assert!(event.message.starts_with("serves new;"), "{}", event.message);
-    // Through all of it the first session ran.
-    talk(&mut vehicle, &mut station).await;
 }
 
 /// A root G1 with two stations and three cars, and everything to move them to G2.

@@ -250,34 +250,6 @@ impl Custody {
         }
     }
 
-    /// Takes up certificates that somebody put beside the station, as it was delivered with the first
-    /// ones; what it holds already stays as it is.
-    ///
-    /// # Errors
-    /// One cannot be read. The others are taken up.
-    pub fn deliver(&self, credentials: &[Credential], now: Timestamp) -> Result<(), CustodyError> {
-        let mut failed = Ok(());
-        let mut state = self.state();
-        for credential in credentials {
-            let usage = match credential.key.algorithm() {
-                KeyAlgorithm::P521 => CertificateUse::Vehicle20,
-                _ => CertificateUse::Vehicle,
-            };
-            match Held::new(credential.clone(), None) {
-                Ok(held) => {
-                    let shelf = state.shelves.entry(usage).or_default();
-                    if shelf.len() < MAX_HELD && !shelf.holds(&held) {
-                        shelf.add(held);
-                    }
-                }
-                Err(error) => failed = Err(error),
-            }
-        }
-        drop(state);
-        self.tick(now);
-        failed
-    }
-
     /// One look at the clock.
     fn tick(&self, now: Timestamp) {
         let mut state = self.state();

@@ -9,13 +9,6 @@ codes! {
         causes: ["it is not signed by the back end its holder was built for", "it is older than the list in use", "one of its certificates is no root"],
         remedy: "Compare the back end's signing key with the one in the holder, and sign a list with a higher number.";
     CREDENTIALS_SWAPPED = "rollover.credentials_swapped", Notice, Nobody, "A station serves a new set of certificates; sessions that run keep theirs.", causes: [], remedy: "Nothing.";
-    SWAP_REFUSED = "rollover.swap_refused", Error, Pki, "A new set of certificates was not taken into use; the old set still serves.",
-        causes: ["the chain does not verify, or not yet", "the key does not belong to the certificate", "the new set would leave one edition of ISO 15118 without a certificate"],
-        remedy: "Read the reason in the message and issue the certificate again; the old one serves until it expires.";
-    RENEWAL_DUE = "rollover.renewal_due", Notice, Nobody, "A certificate is close enough to its end to be renewed.", causes: [], remedy: "Nothing where renewal is automatic; otherwise renew it.";
-    RENEWAL_LATE = "rollover.renewal_late", Warning, Pki, "A certificate ends sooner than two certificates can overlap.",
-        causes: ["renewal failed before", "the station was switched off for long"],
-        remedy: "Renew it now; vehicles are refused from its end on.";
     STAGE_DONE = "rollover.stage_done", Notice, Nobody, "A stage of a root's rollover is complete.", causes: [], remedy: "Start the next stage on its date.";
     STAGE_BLOCKED = "rollover.stage_blocked", Error, Operator, "The next stage of a root's rollover must not start yet.",
         causes: ["a holder has not got what the stage before was to give it", "its date has not come"],

@@ -1,5 +1,6 @@
 //! The inventory of a data folder: what the stations, vehicles and the platform that `up` and `ev` run
-//! from it hold, read from the files they load. Nothing is issued, and no key is touched.
+//! from it hold, read from the files they load: the development PKI's, and for stations what came later
+//! over OCPP. Nothing is issued, and no key is touched.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +11,6 @@ use gridlatch_trust::profile::Kind;
 
 use super::inventory::{Entry, Inventory, Shown};
 use crate::PkiError;
-use crate::dev::PREVIOUS;
 use crate::tree::World;
 
 /// Leaves read from one folder.
@@ -26,20 +26,28 @@ const LEAVES: [(&str, &str, Kind, &str); 6] = [
     ("platform", "back-end", Kind::CsmsServer, "csms-sub"),
 ];
 
-/// Reads the development PKI below `dir`.
+/// What a station keeps that came over OCPP: the folder, the kind and its edition.
+const CUSTODY: [(&str, Kind, &str); 3] = [
+    ("platform", Kind::StationClient, "iso2"),
+    ("vehicle-2", Kind::SeccLeaf, "iso2"),
+    ("vehicle-20", Kind::SeccLeaf, "iso20"),
+];
+/// Roots that a station was given later, by the folder they are in.
+const CUSTODY_ROOTS: [(&str, Kind); 2] = [("mo", Kind::MoRoot), ("csms", Kind::CsmsRoot)];
+
+/// Reads the development PKI below `dir`, and what the stations beside it (`dir/../stations`) hold.
 ///
 /// # Errors
 /// The folder or a file in it cannot be read.
 pub fn folder(dir: &Path) -> Result<Inventory, PkiError> {
     let mut holders: BTreeMap<(&'static str, String), Entry> = BTreeMap::new();
     for world in World::ALL {
-        for (stem, pem) in leaves(&dir.join(world.folder()).join("issued"))? {
+        for (stem, pem) in certificates(&dir.join(world.folder()).join("issued"), ".crt.pem")? {
             let Some((prefix, role, kind, issuer)) =
                 LEAVES.iter().find(|(prefix, ..)| stem.starts_with(prefix))
             else {
                 continue;
             };
-            let stem = stem.strip_suffix(PREVIOUS).unwrap_or(&stem);
             let name = match stem.strip_prefix(prefix) {
                 Some(rest) if *role != "back-end" => rest.to_owned(),
                 _ => "platform".to_owned(),
@@ -71,12 +79,33 @@ pub fn folder(dir: &Path) -> Result<Inventory, PkiError> {
                 });
         }
     }
+    let stations = dir.parent().unwrap_or(dir).join("stations");
     let mut inventory = Inventory::default();
-    for ((role, _), mut entry) in holders {
+    for ((role, name), mut entry) in holders {
+        let kept = stations.join(&name).join("certificates");
+        if role == "station" {
+            for (place, kind, edition) in CUSTODY {
+                for (_, chain) in certificates(&kept.join(place), ".pem")? {
+                    entry.shows.push(Shown {
+                        kind: kind.slug().to_owned(),
+                        edition: edition.to_owned(),
+                        chain,
+                    });
+                }
+            }
+        }
         for (kind, node, worlds) in trusted_by(role) {
             let mut roots = String::new();
             for world in *worlds {
                 roots.push_str(&read(&dir.join(world.folder()).join(format!("{node}.crt.pem")))?);
+            }
+            for (place, _) in CUSTODY_ROOTS
+                .iter()
+                .filter(|(_, one)| role == "station" && one == kind)
+            {
+                for (_, root) in certificates(&kept.join("roots").join(place), ".pem")? {
+                    roots.push_str(&root);
+                }
             }
             entry.trusts.insert(kind.slug().to_owned(), roots);
         }
@@ -108,7 +137,7 @@ fn trusted_by(role: &str) -> &'static [Trusted] {
 }
 
 /// Stem and PEM of every certificate in a folder, in the order of names; none where there is no folder.
-fn leaves(dir: &Path) -> Result<Vec<(String, String)>, PkiError> {
+fn certificates(dir: &Path, ending: &str) -> Result<Vec<(String, String)>, PkiError> {
     let listed = match fs::read_dir(dir) {
         Ok(listed) => listed,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -123,7 +152,7 @@ fn leaves(dir: &Path) -> Result<Vec<(String, String)>, PkiError> {
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        if let Some(stem) = name.strip_suffix(".crt.pem") {
+        if let Some(stem) = name.strip_suffix(ending) {
             found.push((stem.to_owned(), read(&path)?));
         }
     }

@@ -22,6 +22,8 @@ use crate::custody::{CertificateUse, CustodyError, RootUse};
 /// How long the platform has to send a certificate before it is asked again (OCPP: CertSigningWaitMinimum);
 /// doubles with each attempt. Never 0: that makes a storm of requests.
 const WAIT: Duration = Duration::from_secs(60);
+/// How soon after the start what is due is asked for.
+const FIRST: Duration = Duration::from_secs(5);
 /// Doublings of it.
 const MAX_DOUBLINGS: u32 = 10;
 
@@ -35,7 +37,7 @@ pub(super) struct Requests {
 impl Requests {
     pub(super) fn new() -> Self {
         Self {
-            at: Tick::now() + WAIT,
+            at: Tick::now() + FIRST,
             attempts: 0,
         }
     }

@@ -55,10 +55,6 @@ impl Shelf {
         self.0.len()
     }
 
-    pub(super) fn holds(&self, held: &Held) -> bool {
-        self.0.iter().any(|other| other.fingerprint == held.fingerprint)
-    }
-
     pub(super) fn add(&mut self, held: Held) {
         self.0.retain(|other| other.fingerprint != held.fingerprint);
         self.0.push(held);
