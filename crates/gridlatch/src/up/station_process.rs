@@ -23,7 +23,6 @@ use gridlatch_station::{
     CableMode, EimPolicy, EvseConfig, SdpMode, Station, StationConfig, StationHandle, TlsSetup,
 };
 use gridlatch_store::Store;
-use gridlatch_tls::Credential;
 use gridlatch_vocab::{Event, EventSink as _, EvseId, MilliWattHours, Personal, StationId, catalogue};
 use tokio::sync::mpsc;
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use gridlatch_keys::{FileKey, KeyAlgorithm, OpensslVerifier, Signer as _};
 use gridlatch_pki::rollover::plan;
 use gridlatch_tls::Credential;
-use gridlatch_trust::Profile;
 use gridlatch_trust::build::{Issuer, Request, Subject, build};
 use gridlatch_trust::cross::{CrossRequest, Link, Reach, cross, link};
 use gridlatch_trust::forecast::{Held, Holder, Role};
 use gridlatch_trust::profile::Kind;
 use gridlatch_trust::rollover::{Plan, Stage};
+use gridlatch_trust::{Generation, Profile};
 use gridlatch_vocab::Timestamp;
 
 fn now() -> Timestamp {

@@ -50,14 +50,14 @@ impl Link<'_> {
             Some(custody) => custody.due(gridlatch_host::now()),
             None => Vec::new(),
         };
-        let attempts = if due.is_empty() {
+        let before = if due.is_empty() {
             0
         } else {
-            (self.client.requests.attempts + 1).min(MAX_DOUBLINGS)
+            self.client.requests.attempts
         };
         self.client.requests = Requests {
-            at: Tick::now() + WAIT * (1 << attempts),
-            attempts,
+            at: Tick::now() + WAIT * (1 << before),
+            attempts: (before + u32::from(!due.is_empty())).min(MAX_DOUBLINGS),
         };
         for usage in due {
             match self.signing_request(usage) {

@@ -503,7 +503,9 @@ async fn the_listener_changes_under_a_running_session_and_a_refused_certificate_
     let request = custody.request(CertificateUse::Vehicle).unwrap();
     let life = (later(-1), None);
     let foreign = stranger.answer(&request, life);
-    custody.install(CertificateUse::Vehicle, &foreign, now()).unwrap_err();
+    custody
+        .install(CertificateUse::Vehicle, &foreign, now())
+        .unwrap_err();
     let ((_, shown), _) = plug(&server, &world.root).await;
     assert_eq!(shown.peer_chain[0], old[0].chain[0], "the old one still serves");
 
