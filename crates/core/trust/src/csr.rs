@@ -59,6 +59,9 @@ pub enum CsrError {
     /// Signed with an algorithm that no profile allows.
     #[error("the request is signed with {0}, which no profile allows")]
     Algorithm(String),
+    /// The digest is not the one that goes with the key: OpenSSL takes SHA-256 unless told otherwise.
+    #[error("the request is not signed as its {0} key has to sign it: {how}", how = digest(*.0))]
+    Digest(KeyAlgorithm),
     /// The signature was not made by the key inside: the sender does not hold it.
     #[error("proof of possession failed: the request is not signed by the key it carries")]
     Possession,
@@ -75,10 +78,19 @@ impl CsrError {
             Self::TooLarge => pki::CSR_TOO_LARGE,
             Self::Malformed(_) => pki::CSR_MALFORMED,
             Self::Key => pki::WRONG_CURVE,
-            Self::Algorithm(_) => pki::UNSUPPORTED_ALGORITHM,
+            Self::Algorithm(_) | Self::Digest(_) => pki::UNSUPPORTED_ALGORITHM,
             Self::Possession => pki::CSR_POSSESSION,
             Self::Name(_) => pki::CSR_NAME,
         }
+    }
+}
+
+/// How a key of this type signs requests, in OpenSSL's words.
+const fn digest(key: KeyAlgorithm) -> &'static str {
+    match key {
+        KeyAlgorithm::P256 => "with SHA-256 (openssl req -sha256)",
+        KeyAlgorithm::P521 => "with SHA-512 (openssl req -sha512)",
+        KeyAlgorithm::Ed448 => "with Ed448 itself, without a digest",
     }
 }
 
@@ -131,7 +143,8 @@ pub fn parse(der: &[u8], verifier: &dyn Verify) -> Result<Csr, CsrError> {
         .made_by(&public_key, verifier)
         .map_err(|fault| match fault {
             SignatureFault::Unsupported(algorithm) => CsrError::Algorithm(algorithm),
-            SignatureFault::OtherKey(_) | SignatureFault::Wrong => CsrError::Possession,
+            SignatureFault::OtherKey(_) => CsrError::Digest(algorithm),
+            SignatureFault::Wrong => CsrError::Possession,
         })?;
     Ok(Csr {
         subject: names,

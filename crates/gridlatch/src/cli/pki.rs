@@ -33,7 +33,7 @@ use gridlatch_host::DataDir;
 use gridlatch_keys::PinSource;
 use gridlatch_pki::ca::{Ca, CaError, DATABASE, KeyRing, Requester, Role};
 use gridlatch_store::Store;
-use gridlatch_vocab::{Code, Event, EventSink};
+use gridlatch_vocab::{Code, Event, EventSink, catalogue::ca};
 use serde_json::{Value, json};
 
 use super::Format;
@@ -191,6 +191,27 @@ impl Place {
         KeyRing::in_folder(&self.folder()).with_hardware(&self.pin())
     }
 
+    /// Refuses a folder without a CA before anything is made in it.
+    pub(crate) fn present(&self) -> Result<(), CliError> {
+        let path = self.folder().join(DATABASE);
+        match std::fs::metadata(&path) {
+            Ok(_) => Ok(()),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Err(self.no_ca()),
+            Err(source) => Err(CaError::File {
+                operation: "use",
+                path,
+                source,
+            }
+            .into()),
+        }
+    }
+
+    /// There is no CA, or only the beginning of one; where that is.
+    fn no_ca(&self) -> CliError {
+        let text = format!("there is no CA in {}", self.folder().display());
+        CliError::No(ca::NOT_INITIALISED, text)
+    }
+
     /// Opens the store; without `create`, only one that is there.
     pub(crate) async fn store(&self, create: bool) -> Result<Store, CliError> {
         let folder = self.folder();
@@ -199,8 +220,8 @@ impl Place {
             DataDir::open(&self.data)
                 .and_then(|data| data.dir("pki"))
                 .map_err(CliError::run)?;
-        } else if !path.exists() {
-            return Err(CaError::NotInitialised.into());
+        } else {
+            self.present()?;
         }
         let text = path
             .to_str()
@@ -214,8 +235,11 @@ impl Place {
     pub(crate) async fn open(&self) -> Result<Opened, CliError> {
         let store = self.store(false).await?;
         let log = Arc::new(Log::default());
-        let ca = Ca::open(store, self.keys(), log.clone()).await?;
-        Ok(Opened { ca, log })
+        match Ca::open(store, self.keys(), log.clone()).await {
+            Ok(ca) => Ok(Opened { ca, log }),
+            Err(CaError::NotInitialised) => Err(self.no_ca()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -138,6 +138,8 @@ async fn open_file(path: &Path) -> Result<Store> {
         .mode(0o600)
         .open(path)
         .map_err(|error| wrap(Box::new(error)))?;
+    // While a new database is still empty: after a crash in between, it is new once more.
+    let pseudonyms = Pseudonyms::beside(path).map_err(|error| wrap(Box::new(error)))?;
     let options = sqlite_options()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal);
@@ -147,7 +149,6 @@ async fn open_file(path: &Path) -> Result<Store> {
         .max_connections(READERS)
         .acquire_timeout(ACQUIRE)
         .connect_lazy_with(sqlite_options().filename(path).read_only(true));
-    let pseudonyms = Pseudonyms::beside(path).map_err(|error| wrap(Box::new(error)))?;
     Ok(Store {
         writer: Writer::start(conn, None),
         readers: Readers::Sqlite(pool),

@@ -33,7 +33,8 @@ impl Pseudonyms {
     }
 
     /// The key in `<database>.pseudonym-key`, made on first use, mode 0600: a stolen database file alone
-    /// does not let anybody test identifiers against it.
+    /// does not let anybody test identifiers against it. A database that holds something and has lost its key
+    /// is refused: with another key nobody in it would be found any more, and nothing would say why.
     pub(crate) fn beside(database: &Path) -> io::Result<Self> {
         let mut name = database.as_os_str().to_owned();
         name.push(".pseudonym-key");
@@ -42,6 +43,16 @@ impl Pseudonyms {
             Ok(text) => Self::from_hex(&text)
                 .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the pseudonym key is damaged")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if fs::metadata(database).is_ok_and(|file| file.len() > 0) {
+                    return Err(io::Error::new(
+                        io::ErrorKind::NotFound,
+                        format!(
+                            "its key {} is missing: put it back from a backup (without it, names of people in the \
+                             database can neither be found nor read)",
+                            path.display()
+                        ),
+                    ));
+                }
                 let fresh = Self::random()?;
                 let mut file = OpenOptions::new()
                     .write(true)

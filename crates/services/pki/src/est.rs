@@ -333,6 +333,11 @@ fn supervise(
     match est.pending.judge(&waiting) {
         Ok(Verdict::Approved) => Ok(Some(waiting.id)),
         Ok(Verdict::Waits) => Err(Fault::pending(&waiting.id)),
+        Ok(Verdict::Denied) => Err(Fault::new(
+            403,
+            enrolment::REQUEST_REFUSED,
+            "the person who looks at this client's requests refused this one",
+        )),
         Ok(Verdict::Full) => Err(Fault::new(
             503,
             enrolment::PENDING,

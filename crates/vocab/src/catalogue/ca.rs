@@ -12,12 +12,13 @@ codes! {
     POLICY_CHANGED = "ca.policy_changed", Notice, Nobody, "The issuing policy was replaced.", causes: [], remedy: "Nothing.";
     APPROVAL_ASKED = "ca.approval_asked", Notice, Nobody, "Something that takes two people was asked for.", causes: [], remedy: "Two operators look at the request and approve it with `gridlatch pki approve`.";
     APPROVAL_GIVEN = "ca.approval_given", Notice, Nobody, "An operator approved a request.", causes: [], remedy: "Nothing.";
+    APPROVAL_WITHDRAWN = "ca.approval_withdrawn", Notice, Nobody, "A request that takes two people was taken back.", causes: [], remedy: "Nothing.";
     APPROVAL_NEEDED = "ca.approval_needed", Warning, Operator, "This needs the approval of two operators.",
         causes: ["a root would sign", "a CA would be revoked", "the policy or the operators would change"],
         remedy: "Have two operators approve the request with `gridlatch pki approve`.";
     APPROVAL_REFUSED = "ca.approval_refused", Error, Operator, "An approval was not accepted.",
         causes: ["the operator is not registered here", "the key is not the one that was registered", "the request was executed or withdrawn", "the same operator approved before"],
-        remedy: "Approve with the key of a registered operator who has not approved yet; `gridlatch pki approve` lists what is open.";
+        remedy: "Approve with the key of a registered operator who has not approved yet; `gridlatch pki approve` alone lists what is open.";
     POLICY_REFUSED = "ca.policy_refused", Error, Operator, "The issuing policy does not allow this certificate.",
         causes: ["the requester's role may not get this kind of certificate", "the name is not one the rule allows", "another CA issues this kind"],
         remedy: "Ask for what the policy allows (`gridlatch pki policy show`), or change the policy.";
@@ -39,7 +40,7 @@ codes! {
         causes: ["the client sent it again because an answer was lost", "somebody replays a recorded request"],
         remedy: "Make a new request; the certificate of the first one can be fetched by its serial number.";
     EXISTS = "ca.exists", Error, Operator, "Something that would have been overwritten exists already.",
-        causes: ["the CA was set up before", "the folder is in use"], remedy: "Choose another folder, or move the old content away yourself.";
+        causes: ["the CA was set up before", "the folder is in use"], remedy: "Choose another name or folder, or move what is there away yourself.";
     PLAN_INVALID = "ca.plan_invalid", Error, Operator, "A CA cannot be set up, or a request not be filed, the way it was asked for.",
         causes: ["a name that is too long", "dual control with fewer than two operators", "two operators with one key"], remedy: "Correct what the message names.";
     NOT_INITIALISED = "ca.not_initialised", Error, Operator, "There is no CA in this data folder.",

@@ -3,7 +3,7 @@
 codes! {
     SERVING = "enrolment.serving", Notice, Nobody, "Certificate services are reachable.", causes: [], remedy: "Nothing.";
     ENROLLED = "enrolment.enrolled", Info, Nobody, "A certificate was issued over EST.", causes: [], remedy: "Nothing.";
-    PENDING = "enrolment.pending", Notice, Nobody, "A certificate request waits for approval.", causes: [], remedy: "Approve it with `gridlatch pki approve`; the client asks again by itself.";
+    PENDING = "enrolment.pending", Notice, Nobody, "A certificate request waits for approval.", causes: [], remedy: "See `gridlatch pki client waiting`, then `gridlatch pki client approve ID`; the client asks again by itself.";
     CRL_PUBLISHED = "enrolment.crl_published", Info, Nobody, "A revocation list was published.", causes: [], remedy: "Nothing.";
     OCSP_SIGNER_RENEWED = "enrolment.ocsp_signer_renewed", Notice, Nobody, "An OCSP signer got a new certificate.", causes: [], remedy: "Nothing.";
     UNAUTHENTICATED = "enrolment.unauthenticated", Warning, Operator, "A client asked for a certificate without proving who it is.",

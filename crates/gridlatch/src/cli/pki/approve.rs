@@ -10,7 +10,9 @@ use serde_json::json;
 use super::files::{Outputs, with_suffix};
 use super::{CliError, Format, Place, files, print};
 
-/// Approve what takes two operators. Look at it first: `pki list --requests`.
+/// Approve what takes two operators.
+///
+/// Without a request, lists those that are open; with a request alone, shows what it would do.
 #[derive(Debug, Args)]
 #[command(after_help = super::EXIT)]
 pub(crate) struct ApproveArgs {
@@ -18,42 +20,84 @@ pub(crate) struct ApproveArgs {
     pub(super) place: Place,
     /// The request
     #[arg(value_name = "REQUEST")]
-    request: String,
+    request: Option<String>,
     /// Who approves
-    #[arg(long, value_name = "NAME")]
-    operator: String,
+    #[arg(long, value_name = "NAME", requires_all = ["request", "key"])]
+    operator: Option<String>,
     /// The operator's private key: a file, or a token or TPM as a URI
-    #[arg(long, value_name = "FILE|URI")]
-    key: String,
+    #[arg(long, value_name = "FILE|URI", requires = "operator")]
+    key: Option<String>,
     /// Where the certificate goes if this approval issues one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "operator")]
     out: Option<PathBuf>,
+    /// Take the request back instead: nobody can approve it any more
+    #[arg(long, requires = "request", conflicts_with = "operator")]
+    withdraw: bool,
 }
 
 pub(super) async fn run(args: ApproveArgs) -> Result<(), CliError> {
     let opened = args.place.open().await?;
-    let result = approve(&opened.ca, &args).await;
+    let result = match (&args.request, &args.operator, &args.key) {
+        (Some(id), Some(operator), Some(key)) => approve(&opened.ca, &args, id, operator, key).await,
+        (Some(id), _, _) if args.withdraw => withdraw(&opened.ca, &args.place, id).await,
+        (Some(id), _, _) => look(&opened.ca, args.place.format, id).await,
+        (None, _, _) => super::list::requests(&opened.ca, args.place.format, 1_000, true).await,
+    };
     opened.finish(result).await
 }
 
-async fn approve(ca: &Ca, args: &ApproveArgs) -> Result<(), CliError> {
-    let request = ca.request(&args.request).await?;
+async fn withdraw(ca: &Ca, place: &Place, id: &str) -> Result<(), CliError> {
+    ca.withdraw(id, &place.operator()).await?;
+    print(
+        place.format,
+        &json!({ "request": id, "state": "withdrawn" }),
+        || format!("{id} is withdrawn"),
+    );
+    Ok(())
+}
+
+/// Everything that would be done, for the one who is to agree to it.
+async fn look(ca: &Ca, format: Format, id: &str) -> Result<(), CliError> {
+    let request = ca.request(id).await?;
+    print(format, &super::list::request_value(&request), || {
+        let mut text = super::list::request_line(&request);
+        match &request.action {
+            Action::Policy { text: policy } => text.push_str(&format!("\n\n{}", policy.trim_end())),
+            Action::Operator { key, .. } => text.push_str(&format!("\n  public key {key}")),
+            _ => {}
+        }
+        if request.state == "open" {
+            text.push_str(&format!(
+                "\nto agree: gridlatch pki approve {id} --operator NAME --key FILE; to take it back: --withdraw"
+            ));
+        }
+        text
+    });
+    Ok(())
+}
+
+async fn approve(ca: &Ca, args: &ApproveArgs, id: &str, operator: &str, key: &str) -> Result<(), CliError> {
+    let request = ca.request(id).await?;
     let mut outputs = Outputs::default();
     if let Some(path) = &args.out {
         outputs.reserve(path, 0o644)?;
     }
-    let uri = if args.key.contains(':') {
-        args.key.clone()
+    let uri = if key.contains(':') {
+        key.to_owned()
     } else {
-        format!("file:{}", args.key)
+        format!("file:{key}")
     };
     let key = open(&uri.parse().map_err(CliError::run)?, &args.place.pin()).map_err(CliError::run)?;
     let signature = key.sign(&request.message).map_err(CliError::run)?;
     let summary = request.action.summary();
-    let (value, text, chain) = match ca.approve(&args.request, &args.operator, &signature).await? {
+    let (value, text, chain) = match ca.approve(id, operator, &signature).await? {
         Outcome::Waiting { given, needed } => (
             json!({ "request": request.id, "given": given, "needed": needed }),
-            format!("{given} of {needed} approvals: {summary}"),
+            if request.approved_by.iter().any(|name| name == operator) {
+                format!("{operator} had approved before; still {given} of {needed} approvals: {summary}")
+            } else {
+                format!("{given} of {needed} approvals: {summary}")
+            },
             None,
         ),
         Outcome::Issued(issued) => (
@@ -107,6 +151,14 @@ enum OperatorCommand {
         #[arg(value_name = "FILE")]
         public: PathBuf,
     },
+    /// Take an operator off the register; takes the approval of two, and two have to remain
+    Remove {
+        #[command(flatten)]
+        place: Box<Place>,
+        /// The name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Names of the registered operators
     List {
         #[command(flatten)]
@@ -118,7 +170,9 @@ impl OperatorArgs {
     pub(super) fn format(&self) -> Format {
         match &self.command {
             OperatorCommand::New { .. } => Format::Text,
-            OperatorCommand::Add { place, .. } | OperatorCommand::List { place } => place.format,
+            OperatorCommand::Add { place, .. }
+            | OperatorCommand::Remove { place, .. }
+            | OperatorCommand::List { place } => place.format,
         }
     }
 }
@@ -148,6 +202,14 @@ pub(super) async fn operator(args: OperatorArgs) -> Result<(), CliError> {
             let result = opened.ca.file(&action, &place.operator()).await;
             let request = opened.finish(result).await?;
             say_filed(place.format, &request.id, "another operator");
+            Ok(())
+        }
+        OperatorCommand::Remove { place, name } => {
+            let opened = place.open().await?;
+            let action = Action::RemoveOperator { name };
+            let result = opened.ca.file(&action, &place.operator()).await;
+            let request = opened.finish(result).await?;
+            say_filed(place.format, &request.id, "removing an operator");
             Ok(())
         }
         OperatorCommand::List { place } => {

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gridlatch_keys::open;
-use gridlatch_pki::ca::Ca;
 use gridlatch_pki::ca::backup::{Consent, check, restore_message};
+use gridlatch_pki::ca::{Ca, CaError};
+use gridlatch_vocab::catalogue::ca as catalogue;
 use serde_json::json;
 
 use super::{CliError, Log, Opened, Place, files, print};
@@ -116,7 +117,22 @@ pub(super) async fn restore(args: RestoreArgs) -> Result<(), CliError> {
         consents.push((name.to_owned(), key.sign(&message).map_err(CliError::run)?));
     }
     if let Some(path) = &args.write_consent {
-        return write_consents(path, &consents);
+        write_consents(path, &consents)?;
+        print(
+            args.place.format,
+            &json!({ "consent": path, "sha256": contents.digest }),
+            || {
+                format!(
+                    "{}: consent to restoring the backup with SHA-256 {}\nwho restores: gridlatch pki restore {} \
+                     --operator NAME=KEY --consent {}",
+                    path.display(),
+                    contents.digest,
+                    args.file.display(),
+                    path.display()
+                )
+            },
+        );
+        return Ok(());
     }
     for path in &args.consents {
         consents.extend(read_consents(path)?);
@@ -131,7 +147,18 @@ pub(super) async fn restore(args: RestoreArgs) -> Result<(), CliError> {
     let log = Arc::new(Log::default());
     gridlatch_host::DataDir::open(&args.place.data).map_err(CliError::run)?;
     let folder = args.place.folder();
-    let ca = Ca::restore(&args.file, &folder, &passphrase, &consents, log.clone()).await?;
+    let restored = Ca::restore(&args.file, &folder, &passphrase, &consents, log.clone()).await;
+    let ca = restored.map_err(|error| match error {
+        // Nothing is filed here: the CA that could keep a request does not exist yet.
+        CaError::ApprovalNeeded { what, needed } => CliError::No(
+            catalogue::APPROVAL_NEEDED,
+            format!(
+                "{what} takes {needed} operators: --operator NAME=KEY for each who is here, --consent FILE for one \
+                 who is elsewhere and said --write-consent FILE"
+            ),
+        ),
+        other => other.into(),
+    })?;
     let opened = Opened::new(ca.clone(), log);
     opened.finish::<_, CliError>(Ok(())).await?;
     print(args.place.format, &value, || {

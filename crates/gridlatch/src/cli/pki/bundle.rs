@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clap::ArgGroup;
+use gridlatch_pki::ca::World;
 use gridlatch_trust::profile::Kind;
 use serde_json::json;
 
@@ -11,18 +13,18 @@ use super::{CliError, Place, print};
 
 /// Write trust anchors, or the chain of a CA, as PEM.
 #[derive(Debug, clap::Args)]
-#[command(after_help = super::EXIT)]
+#[command(after_help = super::EXIT, group = ArgGroup::new("which").required(true))]
 pub(crate) struct BundleArgs {
     #[command(flatten)]
     pub(super) place: Place,
     /// Roots: v2g (for vehicles), oem and mo (for stations), csms (for OCPP), or all
-    #[arg(long, value_name = "WHOSE", required_unless_present = "chain", value_parser = ["v2g", "oem", "mo", "csms", "all"])]
+    #[arg(long, value_name = "WHOSE", group = "which", value_parser = ["v2g", "oem", "mo", "csms", "all"])]
     roots: Option<String>,
     /// Only of this tree: iso2, iso20, iso20-ed448, ocpp
-    #[arg(long, value_name = "TREE", requires = "roots")]
-    tree: Option<String>,
+    #[arg(long, value_name = "TREE", requires = "roots", value_parser = super::init::tree)]
+    tree: Option<World>,
     /// The chain of this CA instead: itself and those above it, without the root
-    #[arg(long, value_name = "CA", conflicts_with = "roots")]
+    #[arg(long, value_name = "CA", group = "which")]
     chain: Option<String>,
     /// The file; without it, standard output
     #[arg(long, value_name = "FILE")]
@@ -46,17 +48,15 @@ pub(super) async fn run(args: BundleArgs) -> Result<(), CliError> {
                 .into_iter()
                 .filter(|authority| authority.is_root() && authority.active)
                 .filter(|authority| wanted.is_none_or(|kind| authority.profile.kind == kind))
-                .filter(|authority| {
-                    args.tree
-                        .as_deref()
-                        .is_none_or(|tree| authority.world.folder() == tree)
-                })
+                .filter(|authority| args.tree.is_none_or(|tree| authority.world == tree))
                 .map(|authority| authority.der.clone())
                 .collect()
         }
     };
     if certificates.is_empty() {
-        return Err(CliError::Usage("there is no such certificate here".into()));
+        return Err(CliError::Usage(
+            "the CA has no such root: `gridlatch pki list --authorities` shows what it has".into(),
+        ));
     }
     let text = pem(&certificates);
     let Some(path) = &args.out else {

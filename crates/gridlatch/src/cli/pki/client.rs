@@ -13,6 +13,7 @@ use crate::services::{CLIENTS, WAITING};
 
 /// Who may enrol over EST with a name and a secret.
 #[derive(Debug, clap::Args)]
+#[command(after_help = super::EXIT)]
 pub(crate) struct ClientArgs {
     #[command(subcommand)]
     what: What,
@@ -60,6 +61,13 @@ enum What {
         /// The first characters of its id
         request: String,
     },
+    /// Refuse a request for good; the client is told when it asks again
+    Deny {
+        #[command(flatten)]
+        place: Place,
+        /// The first characters of its id
+        request: String,
+    },
 }
 
 fn role(text: &str) -> Result<Role, String> {
@@ -74,18 +82,24 @@ fn role(text: &str) -> Result<Role, String> {
 
 impl ClientArgs {
     pub(super) const fn format(&self) -> Format {
+        self.place().format
+    }
+
+    const fn place(&self) -> &Place {
         match &self.what {
             What::Add { place, .. }
             | What::List { place }
             | What::Remove { place, .. }
             | What::Waiting { place }
-            | What::Approve { place, .. } => place.format,
+            | What::Approve { place, .. }
+            | What::Deny { place, .. } => place,
         }
     }
 }
 
 pub(super) fn run(args: ClientArgs) -> Result<(), CliError> {
     let format = args.format();
+    args.place().present()?;
     let open = |place: &Place| Clients::open(&place.folder().join(CLIENTS)).map_err(CliError::run);
     let waiting = |place: &Place| Pending::in_folder(&place.folder().join(WAITING));
     match args.what {
@@ -113,7 +127,11 @@ pub(super) fn run(args: ClientArgs) -> Result<(), CliError> {
             });
         }
         What::List { place } => {
-            for client in open(&place)?.list() {
+            let clients = open(&place)?.list();
+            if clients.is_empty() && format == Format::Text {
+                crate::say::talk("no clients");
+            }
+            for client in clients {
                 let value = json!({ "name": client.name, "role": client.role, "id": client.id,
                     "supervised": client.supervised, "added": client.added });
                 print(format, &value, || {
@@ -132,7 +150,11 @@ pub(super) fn run(args: ClientArgs) -> Result<(), CliError> {
             print(format, &json!({ "removed": name }), || format!("removed {name}"));
         }
         What::Waiting { place } => {
-            for request in waiting(&place).list().map_err(CliError::run)? {
+            let requests = waiting(&place).list().map_err(CliError::run)?;
+            if requests.is_empty() && format == Format::Text {
+                crate::say::talk("no requests wait");
+            }
+            for request in requests {
                 let value = json!({ "id": request.id, "authority": request.authority, "kind": request.kind,
                     "name": request.label, "requester": request.requester, "since": request.since });
                 print(format, &value, || {
@@ -146,16 +168,23 @@ pub(super) fn run(args: ClientArgs) -> Result<(), CliError> {
         }
         What::Approve { place, request } => {
             let approved = waiting(&place).approve(&request).map_err(CliError::run)?;
-            let approved = approved.ok_or_else(|| {
-                CliError::No(
-                    enrolment::PENDING,
-                    format!("no one request that waits begins with {request}"),
-                )
-            })?;
+            let approved = approved.ok_or_else(|| none(&request))?;
             print(format, &json!({ "approved": approved.id }), || {
                 format!("approved: {} {}", approved.kind, approved.label)
             });
         }
+        What::Deny { place, request } => {
+            let denied = waiting(&place).deny(&request).map_err(CliError::run)?;
+            let denied = denied.ok_or_else(|| none(&request))?;
+            print(format, &json!({ "denied": denied.id }), || {
+                format!("denied: {} {}", denied.kind, denied.label)
+            });
+        }
     }
     Ok(())
+}
+
+fn none(request: &str) -> CliError {
+    let text = format!("no request, or more than one, that waits begins with {request}");
+    CliError::No(enrolment::PENDING, text)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use gridlatch_keys::FileKey;
-use gridlatch_pki::ca::{Ca, CaError, Control};
+use gridlatch_pki::ca::{Ca, CaError, Control, World};
 use gridlatch_trust::certificate;
 use gridlatch_trust::profile::Kind;
 use gridlatch_vocab::StationId;
@@ -60,8 +60,11 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "EVSEID", required_if_eq("layout", "everest"))]
     evse: Option<String>,
     /// everest: the tree of the vehicle side
-    #[arg(long, value_name = "TREE", default_value = "iso2")]
-    tree: String,
+    #[arg(long, value_name = "TREE", value_parser = super::init::tree, default_value = "iso2")]
+    tree: World,
+    /// everest: the root that signs the station's firmware, from its manufacturer; without it, none
+    #[arg(long, value_name = "FILE")]
+    mf_root: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: ExportArgs) -> Result<(), CliError> {
@@ -74,7 +77,10 @@ pub(super) async fn run(args: ExportArgs) -> Result<(), CliError> {
     print(
         args.place.format,
         &json!({ "out": args.out, "files": written }),
-        || format!("{}: {written} files", args.out.display()),
+        || {
+            let files = if written == 1 { "file" } else { "files" };
+            format!("{}: {written} {files}", args.out.display())
+        },
     );
     Ok(())
 }
@@ -103,7 +109,7 @@ fn authorities(ca: &Ca, args: &ExportArgs) -> Result<usize, CliError> {
             folder.put(&format!("{}.der", authority.name), &authority.der, false)?;
         }
     }
-    Ok(folder.written)
+    Ok(folder.finish())
 }
 
 fn pkcs12(args: &ExportArgs) -> Result<usize, CliError> {
@@ -172,7 +178,7 @@ async fn everest(ca: &Ca, args: &ExportArgs) -> Result<usize, CliError> {
         Ok(certificate::to_pem(&found.ok_or_else(name)?.der))
     };
     let mut folder = Folder::new(&args.out)?;
-    let tree = args.tree.as_str();
+    let tree = args.tree.folder();
     folder.put(
         "ca/v2g/V2G_ROOT_CA.pem",
         root(tree, Kind::V2gRoot)?.as_bytes(),
@@ -188,12 +194,13 @@ async fn everest(ca: &Ca, args: &ExportArgs) -> Result<usize, CliError> {
         root("ocpp", Kind::CsmsRoot)?.as_bytes(),
         false,
     )?;
-    // No one here signs firmware: the platform's root stands where a manufacturer's would.
-    folder.put(
-        "ca/mf/MF_ROOT_CA.pem",
-        root("ocpp", Kind::CsmsRoot)?.as_bytes(),
-        false,
-    )?;
+    // Whoever is in there may sign firmware: none of this CA's trees, so nobody unless a root is given. The
+    // library takes an empty bundle for "none installed"; it would make one itself.
+    let makers = match &args.mf_root {
+        Some(path) => pem(&files::certificates(path)?),
+        None => String::new(),
+    };
+    folder.put("ca/mf/MF_ROOT_CA.pem", makers.as_bytes(), false)?;
     for (kind, authority, name, stem) in [
         (
             Kind::SeccLeaf,
@@ -232,12 +239,15 @@ async fn everest(ca: &Ca, args: &ExportArgs) -> Result<usize, CliError> {
             )?;
         }
     }
-    Ok(folder.written)
+    Ok(folder.finish())
 }
 
-/// A folder that did not exist before.
+/// A folder that was empty or did not exist. Unless it was finished, what was written goes again, so that the
+/// same command can be given once more.
 struct Folder {
     root: PathBuf,
+    made: Vec<PathBuf>,
+    finished: bool,
     written: usize,
 }
 
@@ -249,6 +259,8 @@ impl Folder {
         }
         Ok(Self {
             root: root.to_owned(),
+            made: Vec::new(),
+            finished: false,
             written: 0,
         })
     }
@@ -256,20 +268,50 @@ impl Folder {
     fn put(&mut self, relative: &str, content: &[u8], private: bool) -> Result<(), CliError> {
         let path = self.root.join(relative);
         if let Some(parent) = path.parent() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(parent)
-                .map_err(|source| CaError::File {
-                    operation: "create",
-                    path: parent.to_owned(),
-                    source,
-                })?;
+            self.folder(parent)?;
         }
         let mut outputs = Outputs::default();
         outputs.reserve(&path, if private { 0o600 } else { 0o644 })?;
         outputs.write(&path, content)?;
+        self.made.push(path);
         self.written += 1;
         Ok(())
+    }
+
+    fn folder(&mut self, path: &Path) -> Result<(), CliError> {
+        let missing: Vec<&Path> = path
+            .ancestors()
+            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+            .collect();
+        for folder in missing.into_iter().rev() {
+            fs::DirBuilder::new()
+                .mode(0o755)
+                .create(folder)
+                .map_err(|source| CaError::File {
+                    operation: "create",
+                    path: folder.to_owned(),
+                    source,
+                })?;
+            self.made.push(folder.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Everything is there: it stays. How many files that is.
+    fn finish(mut self) -> usize {
+        self.finished = true;
+        self.written
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        // Files before the folders they are in; a folder with somebody else's file in it stays.
+        for path in self.made.iter().rev() {
+            let _ = fs::remove_file(path).or_else(|_| fs::remove_dir(path));
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gridlatch_keys::KeyUri;
-use gridlatch_pki::ca::{Ca, Control, FILE, Hardware, Plan, World};
+use gridlatch_pki::ca::{Ca, CaError, Control, FILE, Hardware, Plan, World};
 use gridlatch_vocab::EventSink;
 use serde_json::json;
 
@@ -49,7 +49,7 @@ pub(crate) struct InitArgs {
     root_keys: Option<String>,
 }
 
-fn tree(text: &str) -> Result<World, String> {
+pub(super) fn tree(text: &str) -> Result<World, String> {
     World::from_folder(text).ok_or_else(|| "iso2, iso20, iso20-ed448 or ocpp".to_owned())
 }
 
@@ -104,7 +104,15 @@ pub(super) async fn run(args: InitArgs) -> Result<(), CliError> {
                 None => None,
             },
         };
-        Ca::init(args.place.store(true).await?, ring, sink, &plan).await?
+        // Before a folder or a database is made for it.
+        plan.check()?;
+        let folder = args.place.folder();
+        Ca::init(args.place.store(true).await?, ring, sink, &plan)
+            .await
+            .map_err(|error| match error {
+                CaError::Exists(_) => CaError::Exists(format!("the CA in {}", folder.display())),
+                other => other,
+            })?
     };
     let opened = Opened::new(ca.clone(), log);
     opened.finish::<_, CliError>(Ok(())).await?;

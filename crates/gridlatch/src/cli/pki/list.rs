@@ -1,6 +1,6 @@
 //! `pki list`.
 
-use gridlatch_pki::ca::{Ca, CaError, CertificateQuery, Record};
+use gridlatch_pki::ca::{Ca, CaError, CertificateQuery, PendingRequest, Record};
 use gridlatch_vocab::{Personal, Timestamp};
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ pub(super) async fn run(args: ListArgs) -> Result<(), CliError> {
     if args.authorities {
         authorities(ca, format);
     } else if args.requests {
-        requests(ca, format, args.limit).await?;
+        requests(ca, format, args.limit, false).await?;
     } else if args.events {
         for stored in ca
             .store()
@@ -87,6 +87,9 @@ pub(super) async fn run(args: ListArgs) -> Result<(), CliError> {
                 .await?
             }
         };
+        if records.is_empty() && format == Format::Text {
+            say::talk("no such certificates");
+        }
         for record in &records {
             row(format, &value(record, ca.now()), || line(record, ca.now()));
         }
@@ -118,7 +121,7 @@ pub(super) fn value(record: &Record, now: Timestamp) -> Value {
 
 fn line(record: &Record, now: Timestamp) -> String {
     format!(
-        "{:>6} {} {:<16} {:<18} {:<8} {} {}",
+        "{:>6} {} {:<20} {:<18} {:<8} until {} {}",
         record.number,
         record.serial,
         record.authority,
@@ -155,34 +158,43 @@ fn authorities(ca: &Ca, format: Format) {
     }
 }
 
-async fn requests(ca: &Ca, format: Format, limit: u32) -> Result<(), CliError> {
-    let requests = ca.requests(limit).await?;
+/// Requests for approval, all or those that are open.
+pub(super) async fn requests(ca: &Ca, format: Format, limit: u32, open: bool) -> Result<(), CliError> {
+    let mut requests = ca.requests(limit).await?;
+    requests.retain(|request| !open || request.state == "open");
     if requests.is_empty() && format == Format::Text {
-        say::talk("no requests");
+        say::talk(if open { "no open requests" } else { "no requests" });
     }
     for request in requests {
-        let value = json!({
-            "request": request.id,
-            "action": request.action,
-            "asked_by": request.asked_by,
-            "at": request.at,
-            "state": request.state,
-            "approved_by": request.approved_by,
-        });
-        row(format, &value, || {
-            format!(
-                "{} {:<9} {} (asked by {}, approved by {})",
-                request.id,
-                request.state,
-                request.action.summary(),
-                request.asked_by,
-                if request.approved_by.is_empty() {
-                    "nobody".to_owned()
-                } else {
-                    request.approved_by.join(", ")
-                }
-            )
-        });
+        row(format, &request_value(&request), || request_line(&request));
     }
     Ok(())
+}
+
+/// A request for programs.
+pub(super) fn request_value(request: &PendingRequest) -> Value {
+    json!({
+        "request": request.id,
+        "action": request.action,
+        "asked_by": request.asked_by,
+        "at": request.at,
+        "state": request.state,
+        "approved_by": request.approved_by,
+    })
+}
+
+/// A request on one line.
+pub(super) fn request_line(request: &PendingRequest) -> String {
+    format!(
+        "{} {:<9} {} (asked by {}, approved by {})",
+        request.id,
+        request.state,
+        request.action.summary(),
+        request.asked_by,
+        if request.approved_by.is_empty() {
+            "nobody".to_owned()
+        } else {
+            request.approved_by.join(", ")
+        }
+    )
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use gridlatch_keys::{FileKey, Signer as _};
-use gridlatch_pki::ca::{Action, Ca, CaError, Serial};
+use gridlatch_pki::ca::{Action, Ca, CaError};
 use gridlatch_trust::certificate;
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use super::files::{Outputs, with_suffix};
 use super::issue::{described, pem};
 use super::{CliError, Place, print};
 
-/// Issue again: a certificate by its serial number, or the certificate of a CA by its name.
+/// Issue again: a certificate by its file or serial number, or the certificate of a CA by its name.
 ///
 /// A certificate gets a new key unless --same-key; a CA keeps its key, so that whoever trusts it need
 /// not be told. The old certificate stays valid: revoke it, or let it end.
@@ -20,14 +20,14 @@ use super::{CliError, Place, print};
 pub(crate) struct RenewArgs {
     #[command(flatten)]
     pub(super) place: Place,
-    /// A CA (iso2/cpo-sub2), or with --from the serial number of a certificate
-    #[arg(value_name = "CA|SERIAL")]
+    /// A certificate's file, a CA (iso2/cpo-sub2), or with --from a serial number
+    #[arg(value_name = "FILE|CA|SERIAL")]
     what: String,
     /// The CA that issued the certificate
     #[arg(long, value_name = "CA", requires = "out")]
     from: Option<String>,
     /// Keep the certificate's key
-    #[arg(long, requires = "from")]
+    #[arg(long, requires = "out")]
     same_key: bool,
     /// Where the certificate and the key go, without extension
     #[arg(long, value_name = "PREFIX")]
@@ -36,18 +36,21 @@ pub(crate) struct RenewArgs {
 
 pub(super) async fn run(args: RenewArgs) -> Result<(), CliError> {
     let opened = args.place.open().await?;
-    let result = match (&args.from, &args.out) {
-        (Some(from), Some(out)) => leaf(&opened.ca, &args, from, out).await,
-        _ => authority(&opened.ca, &args).await,
+    let result = if args.from.is_none() && opened.ca.authority(&args.what).is_ok() {
+        authority(&opened.ca, &args).await
+    } else {
+        leaf(&opened.ca, &args).await
     };
     opened.finish(result).await
 }
 
-async fn leaf(ca: &Ca, args: &RenewArgs, from: &str, out: &std::path::Path) -> Result<(), CliError> {
-    let serial: Serial = args
-        .what
-        .parse()
-        .map_err(|error| CliError::Usage(format!("{}: {error}", args.what)))?;
+async fn leaf(ca: &Ca, args: &RenewArgs) -> Result<(), CliError> {
+    let (from, serial) = super::revoke::target(ca, &args.what, args.from.as_deref())?;
+    let from = from.as_str();
+    let out = args
+        .out
+        .as_deref()
+        .ok_or_else(|| CliError::Usage("say where the certificate and its key go with --out".into()))?;
     let (certificate_path, key_path) = (with_suffix(out, ".crt.pem"), with_suffix(out, ".key.pem"));
     let mut outputs = Outputs::default();
     outputs.reserve(&certificate_path, 0o644)?;

@@ -7,14 +7,17 @@ use serde_json::json;
 
 use super::{CliError, Place, files, print};
 
-/// Revoke a certificate, by its file or by its serial number and CA.
+/// Revoke a certificate, by its file or by its serial number and CA; or a CA by its name.
+///
+/// A CA of two operators asks both before a CA is revoked. What is revoked stays so, a certificate on
+/// hold (certificateHold) too: issue another one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::EXIT)]
 pub(crate) struct RevokeArgs {
     #[command(flatten)]
     pub(super) place: Place,
-    /// The certificate's file, or with --from its serial number
-    #[arg(value_name = "FILE|SERIAL")]
+    /// The certificate's file, a CA (iso2/cpo-sub2), or with --from a serial number
+    #[arg(value_name = "FILE|CA|SERIAL")]
     what: String,
     /// The CA that issued it
     #[arg(long, value_name = "CA")]
@@ -25,8 +28,11 @@ pub(crate) struct RevokeArgs {
 }
 
 fn reason(text: &str) -> Result<Reason, String> {
-    Reason::parse(text).ok_or_else(|| {
-        let all: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    // That one lifts a hold in a delta list; nothing is revoked with it.
+    let possible = |reason: &Reason| *reason != Reason::RemoveFromCrl;
+    Reason::parse(text).filter(possible).ok_or_else(|| {
+        let all = Reason::ALL.iter().filter(|reason| possible(reason));
+        let all: Vec<&str> = all.map(|reason| reason.as_str()).collect();
         format!("one of {}", all.join(", "))
     })
 }
@@ -63,7 +69,7 @@ async fn revoke(ca: &Ca, args: &RevokeArgs) -> Result<(), CliError> {
     }
 }
 
-/// The CA and the serial number that a file, or a number with --from, stands for.
+/// The CA and the serial number that a file, a CA's name, or a number with --from stands for.
 pub(super) fn target(ca: &Ca, what: &str, from: Option<&str>) -> Result<(String, Serial), CliError> {
     if let Some(from) = from {
         let serial = what
@@ -71,10 +77,17 @@ pub(super) fn target(ca: &Ca, what: &str, from: Option<&str>) -> Result<(String,
             .map_err(|error| CliError::Usage(format!("{what}: {error}")))?;
         return Ok((from.to_owned(), serial));
     }
+    if let Ok(authority) = ca.authority(what)
+        && let Some(serial) = authority.serial
+    {
+        let issuer = authority.issuer.clone().unwrap_or_else(|| what.to_owned());
+        return Ok((issuer, serial));
+    }
     let path = PathBuf::from(what);
-    if !path.exists() {
+    if matches!(path.try_exists(), Ok(false)) {
         return Err(CliError::Usage(format!(
-            "{what} is no file; with a serial number, name the CA with --from"
+            "{what} is neither a file nor a CA (`gridlatch pki list --authorities`); with a serial number, name \
+             the CA with --from"
         )));
     }
     let chain = files::certificates(&path)?;

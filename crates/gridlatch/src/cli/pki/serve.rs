@@ -13,8 +13,9 @@ use gridlatch_tls::Credential;
 use gridlatch_trust::build::{AltName, Subject};
 use gridlatch_trust::certificate;
 use gridlatch_trust::profile::Kind;
+use serde_json::json;
 
-use super::{CliError, Place};
+use super::{CliError, Place, print};
 use crate::say;
 use crate::services::{Places, Services};
 
@@ -28,6 +29,7 @@ const LOOK: Duration = Duration::from_secs(3600);
 /// Enrolment takes HTTPS with a certificate from the CA's own tree for OCPP, issued and renewed here.
 /// Clients are known by a certificate of this CA or by a secret (`pki client add`).
 #[derive(Debug, clap::Args)]
+#[command(after_help = super::EXIT)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(super) place: Place,
@@ -43,6 +45,7 @@ pub(crate) struct ServeArgs {
 }
 
 pub(super) async fn run(args: ServeArgs) -> Result<(), CliError> {
+    args.place.present()?;
     let data = DataDir::open(&args.place.data).map_err(CliError::run)?;
     let Some(_claim) = data.claim().map_err(CliError::run)? else {
         return Err(CliError::Usage(format!(
@@ -71,12 +74,17 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), CliError> {
         lines.push("  (`gridlatch pki policy`).".to_owned());
     }
     lines.push("  Ctrl-C stops.".to_owned());
+    let ready = json!({
+        "est": format!("https://{}/.well-known/est", places.est_at),
+        "ocsp": places.ocsp_url(),
+        "crl": places.crl_url(),
+    });
     let names = names(&args.hosts);
     let folder = args.place.folder();
     let shutdown = Shutdown::new();
     let credential = credential(&ca, &folder, &names).await?;
     let services = Services::start(places, &ca, &folder, credential, &hub, &shutdown).await?;
-    say::result(lines.join("\n"));
+    print(args.place.format, &ready, || lines.join("\n"));
     let stopped = wait_for_stop();
     tokio::pin!(stopped);
     loop {

@@ -48,6 +48,14 @@ impl Store {
         Ok(added == 1)
     }
 
+    /// Takes an operator off the register; `false` if there was none of this name.
+    pub async fn pki_operator_remove(&self, name: &str) -> Result<bool> {
+        let removed = self
+            .execute("DELETE FROM pki_operator WHERE name = $1", params![name])
+            .await?;
+        Ok(removed == 1)
+    }
+
     /// Names and public keys of the operators; at most 100.
     pub async fn pki_operators(&self) -> Result<Vec<(String, Vec<u8>)>> {
         let rows = self

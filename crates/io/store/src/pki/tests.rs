@@ -253,6 +253,12 @@ async fn a_copy_holds_what_was_committed_while_the_original_stays_in_use() {
         store.snapshot(&dir.path().join("b.db")).await.is_err(),
         "nothing is overwritten"
     );
+    let lost = Store::open(&place("b.db")).await.unwrap_err();
+    assert!(
+        format!("{lost:?}").contains("b.db.pseudonym-key is missing"),
+        "a copy without its key is told, not given another: {lost:?}"
+    );
+    std::fs::copy(place("a.db.pseudonym-key"), place("b.db.pseudonym-key")).unwrap();
     let copy = Store::open(&place("b.db")).await.unwrap();
     assert_eq!(copy.setting_find("x").await.unwrap().as_deref(), Some("before"));
     assert_eq!(store.setting_find("x").await.unwrap().as_deref(), Some("after"));

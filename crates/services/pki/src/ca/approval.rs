@@ -60,6 +60,11 @@ pub enum Action {
         /// The public key, DER in hex.
         key: String,
     },
+    /// Take an operator off the register; what they approved and is not done yet no longer counts.
+    RemoveOperator {
+        /// The name.
+        name: String,
+    },
 }
 
 impl Action {
@@ -96,6 +101,7 @@ impl Action {
             } => format!("revoke {serial} of {authority}: {reason}"),
             Self::Policy { text } => format!("replace the policy ({} bytes)", text.len()),
             Self::Operator { name, .. } => format!("register the operator {name}"),
+            Self::RemoveOperator { name } => format!("remove the operator {name}"),
         }
     }
 }
@@ -153,6 +159,7 @@ impl Ca {
         match action {
             Action::Policy { text } => drop(Policy::parse(text)?),
             Action::Operator { name, key } => self.new_operator(name, key).await.map(drop)?,
+            Action::RemoveOperator { name } => self.removable(name).await?,
             Action::Issue { authority, .. }
             | Action::RenewAuthority { authority }
             | Action::Revoke { authority, .. } => {
@@ -194,6 +201,28 @@ impl Ca {
             all.push(self.pending(row).await?);
         }
         Ok(all)
+    }
+
+    /// Takes back a request that was not carried out: nobody can approve it any more.
+    ///
+    /// # Errors
+    /// There is none, it is closed already, or the store fails.
+    pub async fn withdraw(&self, id: &str, by: &Requester) -> Result<(), CaError> {
+        let store = &self.inner.store;
+        let row = store.pki_request(id).await?;
+        let row = row.ok_or(CaError::ApprovalRefused("there is no request of this name"))?;
+        if !store
+            .pki_request_close(row.number, "withdrawn", self.now())
+            .await?
+        {
+            return Err(CaError::ApprovalRefused("the request was executed or withdrawn"));
+        }
+        self.emit(
+            ca::APPROVAL_WITHDRAWN,
+            format!("{} withdrew {id}", by.label()),
+            |event| event.with("request", id).with("requester", by.label()),
+        );
+        Ok(())
     }
 
     /// Names of the registered operators.
@@ -348,6 +377,15 @@ impl Ca {
                 close().await?;
                 Ok(Outcome::Done)
             }
+            Action::RemoveOperator { name } => {
+                // Removed and not closed, after a crash: closing is all that is left.
+                if self.operators().await?.contains(&name) {
+                    self.removable(&name).await?;
+                    store.pki_operator_remove(&name).await?;
+                }
+                close().await?;
+                Ok(Outcome::Done)
+            }
         }
     }
 
@@ -396,6 +434,20 @@ impl Ca {
             return Err(CaError::Exists(format!("the operator {name}, or this key,")));
         }
         Ok(spki)
+    }
+
+    /// Two must remain, or nothing could be approved any more.
+    async fn removable(&self, name: &str) -> Result<(), CaError> {
+        let known = self.inner.store.pki_operators().await?;
+        if !known.iter().any(|(other, _)| other == name) {
+            return Err(CaError::Plan("there is no operator of this name"));
+        }
+        if known.len() <= APPROVERS {
+            return Err(CaError::Plan(
+                "only two operators are registered: add another one first",
+            ));
+        }
+        Ok(())
     }
 
     async fn pending(&self, row: RequestRow) -> Result<PendingRequest, CaError> {

@@ -103,9 +103,13 @@ impl Ca {
             return Err(CaError::Exists(folder.display().to_string()));
         }
         let contents = check(from, passphrase)?;
-        let mut name = folder.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".restoring-{}", std::process::id()));
-        let staged = folder.with_file_name(name);
+        let staging = |process: &str| {
+            let mut name = folder.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".restoring-{process}"));
+            folder.with_file_name(name)
+        };
+        sweep(&staging(""));
+        let staged = staging(&std::process::id().to_string());
         let result = async {
             unpack(from, &staged, passphrase)?;
             judge(&staged, &contents, consents, Arc::clone(&sink)).await
@@ -133,6 +137,30 @@ impl Ca {
             event.with("digest", contents.digest.as_str())
         });
         Ok(this)
+    }
+}
+
+/// Removes what restores that were killed left beside the target: keys in clear. `stem` is the path up to the number of
+/// the process; one that still runs keeps its folder.
+fn sweep(stem: &Path) {
+    let (Some(folder), Some(stem)) = (stem.parent(), stem.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(stem));
+        let gone = process.is_some_and(|id| {
+            id.parse::<u32>()
+                .is_ok_and(|id| !Path::new("/proc").join(id.to_string()).exists())
+        });
+        if gone {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -82,7 +82,11 @@ impl Plan {
         }
     }
 
-    fn check(&self) -> Result<(), CaError> {
+    /// Refuses what cannot be carried out, before anything is made.
+    ///
+    /// # Errors
+    /// A name, a country or operators that no CA is set up with.
+    pub fn check(&self) -> Result<(), CaError> {
         let bad = |reason| Err(CaError::Plan(reason));
         let name = &self.name;
         if !(1..=24).contains(&name.chars().count())

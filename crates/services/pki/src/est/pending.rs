@@ -37,6 +37,8 @@ pub struct Waiting {
 pub(super) enum Verdict {
     Approved,
     Waits,
+    /// A person said no.
+    Denied,
     /// [`MAX_WAITING`] others wait already.
     Full,
 }
@@ -81,12 +83,25 @@ impl Pending {
     /// # Errors
     /// The folder cannot be written.
     pub fn approve(&self, id: &str) -> io::Result<Option<Waiting>> {
+        self.decide(id, "approved")
+    }
+
+    /// Refuses the one request whose id begins with `id`, for good: its client is told so when it asks again,
+    /// and has to make another. `None` if there is none or more than one.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn deny(&self, id: &str) -> io::Result<Option<Waiting>> {
+        self.decide(id, "denied")
+    }
+
+    fn decide(&self, id: &str, word: &str) -> io::Result<Option<Waiting>> {
         let waiting = self.list()?;
         let mut fitting = waiting.into_iter().filter(|request| request.id.starts_with(id));
         let (Some(request), None) = (fitting.next(), fitting.next()) else {
             return Ok(None);
         };
-        fs::rename(self.path(&request.id, "json"), self.path(&request.id, "approved"))?;
+        fs::rename(self.path(&request.id, "json"), self.path(&request.id, word))?;
         Ok(Some(request))
     }
 
@@ -94,6 +109,9 @@ impl Pending {
     pub(super) fn judge(&self, waiting: &Waiting) -> io::Result<Verdict> {
         if self.path(&waiting.id, "approved").try_exists()? {
             return Ok(Verdict::Approved);
+        }
+        if self.path(&waiting.id, "denied").try_exists()? {
+            return Ok(Verdict::Denied);
         }
         let path = self.path(&waiting.id, "json");
         if path.try_exists()? {
@@ -157,5 +175,13 @@ mod tests {
         assert_eq!(pending.judge(&two).unwrap(), Verdict::Waits);
         pending.used(&one.id);
         assert_eq!(pending.judge(&one).unwrap(), Verdict::Waits);
+        assert_eq!(pending.deny(&two.id).unwrap().unwrap().id, two.id);
+        assert_eq!(pending.judge(&two).unwrap(), Verdict::Denied, "and it stays so");
+        assert_eq!(
+            pending.approve(&two.id).unwrap(),
+            None,
+            "it does not wait any more"
+        );
+        assert_eq!(pending.list().unwrap().len(), 1);
     }
 }
