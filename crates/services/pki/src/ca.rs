@@ -100,6 +100,8 @@ impl fmt::Debug for Ca {
 pub(crate) mod setting {
     pub(crate) const CONTROL: &str = "pki.control";
     pub(crate) const POLICY: &str = "pki.policy";
+    /// Begins the note of where a CA's key is made; the CA's name follows.
+    pub(crate) const KEY: &str = "pki.key.";
 }
 
 impl Ca {

@@ -40,7 +40,8 @@ impl Secret {
 
 /// Write one encrypted file with the database and every key in a file, and read it back.
 ///
-/// Keys in tokens and TPMs are not in it. The CA may be in use meanwhile.
+/// Keys in tokens and TPMs cannot leave them and are not in it; the command names them. The CA may be in use
+/// meanwhile.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::EXIT)]
 pub(crate) struct BackupArgs {
@@ -57,16 +58,32 @@ pub(super) async fn backup(args: BackupArgs) -> Result<(), CliError> {
     let passphrase = args.secret.read()?;
     let opened = args.place.open().await?;
     let result = opened.ca.backup(&args.out, &passphrase).await;
+    let elsewhere = opened.ca.keys_elsewhere();
     let contents = opened.finish(result).await?;
-    let value = json!({ "file": args.out, "files": contents.files, "bytes": contents.octets, "sha256": contents.digest });
+    let value = json!({
+        "file": args.out,
+        "files": contents.files,
+        "bytes": contents.octets,
+        "sha256": contents.digest,
+        "keys_not_in_it": elsewhere.iter().map(|key| json!({ "ca": key.authority, "key": key.uri })).collect::<Vec<_>>(),
+    });
     print(args.place.format, &value, || {
-        format!(
+        let mut text = format!(
             "{}: {} files, {} bytes, read back\nSHA-256 {}",
             args.out.display(),
             contents.files,
             contents.octets,
             contents.digest
-        )
+        );
+        if !elsewhere.is_empty() {
+            text.push_str(
+                "\nnot in it, because tokens and TPMs keep their keys (back them up as their maker says):",
+            );
+        }
+        for key in &elsewhere {
+            text.push_str(&format!("\n  {:22} {}", key.authority, key.uri));
+        }
+        text
     });
     Ok(())
 }
@@ -159,12 +176,51 @@ pub(super) async fn restore(args: RestoreArgs) -> Result<(), CliError> {
         ),
         other => other.into(),
     })?;
-    let opened = Opened::new(ca.clone(), log);
-    opened.finish::<_, CliError>(Ok(())).await?;
+    Opened::new(ca, log).finish::<_, CliError>(Ok(())).await?;
+    // Opened again: keys in tokens need a PIN, and restoring itself needs no token.
+    let opened = args.place.open().await?;
+    let away = away(&opened.ca);
+    let held = opened.ca.keys_elsewhere().len();
+    let count = opened.ca.authorities().len();
+    let mut value = value;
+    value["keys_in_tokens"] = json!(held);
+    value["keys_away"] = json!(away);
     print(args.place.format, &value, || {
-        format!("{} CAs restored to {}", ca.authorities().len(), folder.display())
+        let mut text = format!("{count} CAs restored to {}", folder.display());
+        if held > 0 {
+            text.push_str(&format!(
+                "\n{} of {held} keys in tokens and TPMs answer",
+                held - away.len()
+            ));
+        }
+        for why in &away {
+            text.push_str(&format!("\n  {why}"));
+        }
+        if !away.is_empty() {
+            text.push_str(
+                "\nthose CAs sign nothing until their token is here again (or one it was copied to); everything else \
+                 works, and what they issued is known",
+            );
+        }
+        text
     });
     Ok(())
+}
+
+/// Which keys in tokens and TPMs do not answer, and why.
+fn away(ca: &Ca) -> Vec<String> {
+    ca.keys_elsewhere()
+        .into_iter()
+        .filter_map(|key| match ca.signer(&key.authority) {
+            Ok(_) => None,
+            Err(error) => Some(format!(
+                "{}: {}: {}",
+                key.authority,
+                error.code(),
+                super::causes(&error)
+            )),
+        })
+        .collect()
 }
 
 fn write_consents(path: &Path, consents: &[Consent]) -> Result<(), CliError> {

@@ -41,7 +41,7 @@ pub(crate) struct InitArgs {
     /// The issuing policy; without it, the default one (`pki policy show --default`)
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Where keys of sub-CAs go: file, or a token or TPM as a URI without a key's name
+    /// Where keys of sub-CAs go: file, or a token or TPM as a URI without a key's name (no Ed448 tree then)
     #[arg(long, value_name = "URI", default_value = FILE)]
     keys: String,
     /// Where keys of roots go; without it, where the others go

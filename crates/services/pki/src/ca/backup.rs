@@ -43,7 +43,29 @@ pub fn restore_message(digest: &str) -> Vec<u8> {
     format!("gridlatch pki restore 1\n{digest}\n").into_bytes()
 }
 
+/// A key of a CA that is in a token or a TPM, and therefore in no backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyElsewhere {
+    /// The CA.
+    pub authority: String,
+    /// Where its key is.
+    pub uri: String,
+}
+
 impl Ca {
+    /// The keys of CAs in use that no backup holds.
+    #[must_use]
+    pub fn keys_elsewhere(&self) -> Vec<KeyElsewhere> {
+        self.authorities()
+            .into_iter()
+            .filter(|authority| authority.active && self.keys().path(&authority.key_uri).is_err())
+            .map(|authority| KeyElsewhere {
+                authority: authority.name.clone(),
+                uri: authority.key_uri.clone(),
+            })
+            .collect()
+    }
+
     /// Writes a backup to `to`, which must not exist, and reads it back. The CA stays in use.
     ///
     /// # Errors

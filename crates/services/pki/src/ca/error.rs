@@ -161,7 +161,7 @@ impl CaError {
             Self::PolicyFile(_) => ca::POLICY_INVALID,
             Self::ApprovalNeeded { .. } => ca::APPROVAL_NEEDED,
             Self::ApprovalRefused(_) => ca::APPROVAL_REFUSED,
-            Self::Build(error) => error.code(),
+            Self::Build(error) => of_key(error).unwrap_or_else(|| error.code()),
             Self::Csr(error) => error.code(),
             Self::Request { code, .. } => *code,
             Self::Replayed => ca::REPLAYED,
@@ -182,6 +182,14 @@ impl CaError {
             Self::Dev(error) => error.code(),
         }
     }
+}
+
+/// What the key itself said, where a certificate was not signed because of it.
+fn of_key(error: &BuildError) -> Option<Code> {
+    let BuildError::Sign(cause) = error else {
+        return None;
+    };
+    cause.downcast_ref::<KeyError>().map(KeyError::code)
 }
 
 /// Whether the file system or SQLite says that there is no room, anywhere among the causes.

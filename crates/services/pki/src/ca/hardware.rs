@@ -42,15 +42,30 @@ impl KeySource for Hardware {
         open(&uri.parse()?, &self.pin)
     }
 
-    fn create(&self, name: &str, algorithm: KeyAlgorithm) -> Result<String, KeyError> {
-        let uri = match &self.place {
+    fn place(&self, name: &str) -> Result<String, KeyError> {
+        let held = list(&self.place, &self.pin)?;
+        match &self.place {
             KeyUri::Pkcs11(token) => {
                 let mut uri = token.clone();
                 uri.object = Some(name.replace('/', "-"));
-                KeyUri::Pkcs11(uri)
+                let taken = held
+                    .iter()
+                    .any(|listed| matches!(&listed.uri, KeyUri::Pkcs11(other) if other.object == uri.object));
+                let uri = KeyUri::Pkcs11(uri).to_string();
+                if taken {
+                    return Err(KeyError::Hardware {
+                        code: key::MISMATCH,
+                        key: uri,
+                        reason:
+                            "the token has a key by this name already, of another CA or of a trial; it is \
+                                 not used and not replaced: take another token, or delete the old keys"
+                                .to_owned(),
+                    });
+                }
+                Ok(uri)
             }
             KeyUri::Tpm(tpm) => {
-                let taken: Vec<u32> = list(&self.place, &self.pin)?
+                let taken: Vec<u32> = held
                     .into_iter()
                     .filter_map(|listed| match listed.uri {
                         KeyUri::Tpm(uri) => uri.handle,
@@ -64,11 +79,13 @@ impl KeySource for Hardware {
                     key: self.place.to_string(),
                     reason: "the TPM has no free handle for another key".to_owned(),
                 })?);
-                KeyUri::Tpm(uri)
+                Ok(KeyUri::Tpm(uri).to_string())
             }
-            KeyUri::File(_) => return Err(KeyError::Unsupported),
-        };
-        generate(&uri, algorithm, &self.pin)?;
-        Ok(uri.to_string())
+            KeyUri::File(_) => Err(KeyError::Unsupported),
+        }
+    }
+
+    fn make(&self, uri: &str, algorithm: KeyAlgorithm) -> Result<(), KeyError> {
+        generate(&uri.parse()?, algorithm, &self.pin).map(drop)
     }
 }

@@ -1,7 +1,7 @@
 //! Setting a CA up: the whole hierarchy in one ceremony, or the development PKI taken over as it is.
 
 use der::Encode as _;
-use gridlatch_keys::write_atomically;
+use gridlatch_keys::{KeyAlgorithm, write_atomically};
 use gridlatch_store::Store;
 use gridlatch_store::pki::{NewAuthority, NewCertificate};
 use gridlatch_trust::build::Subject;
@@ -100,6 +100,13 @@ impl Plan {
         }
         if self.worlds.is_empty() {
             return bad("it names no tree");
+        }
+        let ed448 = |world: &World| world.algorithm() == KeyAlgorithm::Ed448;
+        if self.worlds.iter().any(ed448) && (self.root_keys != FILE || self.keys != FILE) {
+            return bad(
+                "Ed448 keys live in files only, in no token and no TPM: leave that tree out (--tree iso2,iso20,ocpp), \
+                 or set it up as a CA of its own with keys in files",
+            );
         }
         for (index, (name, key)) in self.operators.iter().enumerate() {
             let before = self.operators.get(..index).unwrap_or_default();
@@ -305,7 +312,7 @@ impl Ca {
         } else {
             &plan.keys
         };
-        let key_uri = keys.create(scheme, &name, world.algorithm())?;
+        let key_uri = self.new_key(scheme, &name, world.algorithm()).await?;
         let key = keys.open(&key_uri)?;
         let renamed = |text: &str| text.replacen("Gridlatch Dev", &plan.name, 1);
         let subject = Subject {
@@ -341,6 +348,26 @@ impl Ca {
         self.add_authority(world, node, &der, key_uri.clone(), "ca:init")
             .await?;
         self.write_copy(&name, &key_uri, &der)
+    }
+
+    /// Makes the key of a CA. Where it will be in a token is written down before it is made: after a crash
+    /// the ceremony knows its own key from a stranger's by the same name.
+    async fn new_key(&self, scheme: &str, name: &str, algorithm: KeyAlgorithm) -> Result<String, CaError> {
+        let keys = &self.inner.keys;
+        if scheme == FILE {
+            return keys.create(name, algorithm);
+        }
+        let note = format!("{}{name}", setting::KEY);
+        let uri = match self.inner.store.setting_find(&note).await? {
+            Some(uri) => uri,
+            None => {
+                let uri = keys.place(scheme, name)?;
+                self.inner.store.setting_put(&note, &uri).await?;
+                uri
+            }
+        };
+        keys.make(&uri, algorithm)?;
+        Ok(uri)
     }
 
     async fn add_authority(

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use gridlatch_keys::{FileKey, KeyAlgorithm, KeyError, KeyUri, PinSource, Pkcs11Uri, Signer, TpmUri};
+use gridlatch_vocab::catalogue::key as codes;
 
 use super::CaError;
 use crate::store::make_dir;
@@ -18,11 +19,17 @@ pub trait KeySource: Send + Sync + Debug {
     /// The key is missing or does not answer.
     fn open(&self, uri: &str) -> Result<Arc<dyn Signer>, KeyError>;
 
-    /// Makes a key named after `name` (`iso2/v2g-root`) and returns its reference.
+    /// Where a key named after `name` (`iso2/v2g-root`) will be: the reference of a free place.
     ///
     /// # Errors
-    /// The name is taken, or the store cannot make such a key.
-    fn create(&self, name: &str, algorithm: KeyAlgorithm) -> Result<String, KeyError>;
+    /// The name is taken, or the store has no room for another key or does not answer.
+    fn place(&self, name: &str) -> Result<String, KeyError>;
+
+    /// Makes a key at a place that [`Self::place`] found.
+    ///
+    /// # Errors
+    /// There is a key by now, or the store cannot make such a key.
+    fn make(&self, uri: &str, algorithm: KeyAlgorithm) -> Result<(), KeyError>;
 }
 
 /// The key stores of one CA. Files are always among them; others are added with [`Self::with`].
@@ -123,22 +130,51 @@ impl KeyRing {
         }
     }
 
-    /// Makes a key of this scheme and returns its reference. A key file that exists already and is of
-    /// the right type is taken as it is: the process died between key and certificate.
+    fn source(&self, scheme: &str) -> Result<&dyn KeySource, CaError> {
+        self.sources
+            .get(scheme)
+            .map(|source| &**source)
+            .ok_or_else(|| CaError::KeyScheme(scheme.to_owned()))
+    }
+
+    /// A free place for a key in a token or a TPM.
     ///
     /// # Errors
-    /// The scheme is unknown, or the key cannot be made.
-    pub fn create(&self, scheme: &str, name: &str, algorithm: KeyAlgorithm) -> Result<String, CaError> {
-        if scheme != FILE {
-            let source = self
-                .sources
-                .get(scheme)
-                .ok_or_else(|| CaError::KeyScheme(scheme.to_owned()))?;
-            return source.create(name, algorithm).map_err(|source| CaError::Key {
-                uri: format!("{scheme}:{name}"),
-                source,
-            });
+    /// The scheme is unknown, the name is taken, or the token does not answer.
+    pub(super) fn place(&self, scheme: &str, name: &str) -> Result<String, CaError> {
+        self.source(scheme)?.place(name).map_err(|source| CaError::Key {
+            uri: format!("{scheme}:{name}"),
+            source,
+        })
+    }
+
+    /// Makes the key of this reference in its token or TPM, unless a key of the right type is there: the
+    /// process died between key and certificate.
+    ///
+    /// # Errors
+    /// Another type of key is there, or the token does not make this one.
+    pub(super) fn make(&self, uri: &str, algorithm: KeyAlgorithm) -> Result<(), CaError> {
+        let wrap = |source| CaError::Key {
+            uri: uri.to_owned(),
+            source,
+        };
+        match self.open(uri) {
+            Ok(key) if key.algorithm() == algorithm => Ok(()),
+            Ok(_) => Err(CaError::Exists(uri.to_owned())),
+            Err(CaError::Key { source, .. }) if source.code() == codes::NOT_FOUND => {
+                let (scheme, _) = uri.split_once(':').unwrap_or((uri, ""));
+                self.source(scheme)?.make(uri, algorithm).map_err(wrap)
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// Makes a key file and returns its reference. One that exists already and is of the right type is
+    /// taken as it is: the process died between key and certificate.
+    ///
+    /// # Errors
+    /// The key cannot be made or kept.
+    pub fn create(&self, name: &str, algorithm: KeyAlgorithm) -> Result<String, CaError> {
         let uri = format!("file:{name}.key.pem");
         let path = self.path(&uri)?;
         let wrap = |source| CaError::Key {

@@ -8,7 +8,7 @@ use gridlatch_trust::build::Subject;
 use gridlatch_trust::certificate;
 use gridlatch_trust::profile::Kind;
 
-use super::{Authority, Ca, CaError, Control, FILE, Order, Requester, Role, Serial};
+use super::{Authority, Ca, CaError, Control, Order, Requester, Role, Serial};
 
 /// What the store calls them.
 const PURPOSE: &str = "ocsp";
@@ -93,11 +93,10 @@ impl Ca {
         }
         let draw = Serial::random().ok_or(CaError::Entropy)?;
         let (world, name) = authority.name.split_once('/').unwrap_or(("", &authority.name));
-        let uri = self.inner.keys.create(
-            FILE,
-            &format!("{world}/ocsp/{name}-{draw}"),
-            authority.algorithm(),
-        )?;
+        let uri = self
+            .inner
+            .keys
+            .create(&format!("{world}/ocsp/{name}-{draw}"), authority.algorithm())?;
         let key = self.inner.keys.open(&uri)?;
         let about = certificate::summary(&authority.der).map_err(|_| CaError::Damaged {
             what: authority.name.clone(),

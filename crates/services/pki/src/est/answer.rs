@@ -8,6 +8,7 @@ use const_oid::ObjectIdentifier;
 use der::asn1::SetOfVec;
 use der::{Any, Encode as _};
 use gridlatch_trust::KeyAlgorithm;
+use gridlatch_trust::build::BuildError;
 use gridlatch_vocab::Code;
 use gridlatch_vocab::catalogue::{enrolment, pki};
 use x509_cert::attr::Attribute;
@@ -160,7 +161,7 @@ impl Fault {
                 return Self::new(202, code, error.to_string()).ask_again(ASK_AGAIN);
             }
             _ if code == pki::LINT_REFUSED => 403,
-            CaError::Build(_) if code != pki::KEY_UNAVAILABLE => 400,
+            CaError::Build(error) if !matches!(error, BuildError::Sign(_)) => 400,
             _ if ours(&error) => {
                 // What failed inside is the operator's to read, in the CA's own event.
                 return Self::new(503, code, "the CA cannot issue now").ask_again(ASK_AGAIN);

@@ -91,6 +91,7 @@ impl From<ProvisioningError> for Refused {
         } else if code == provisioning::SIGNER_UNAVAILABLE
             || code == platform::STORE_FAILED
             || code == pki::KEY_UNAVAILABLE
+            || code.as_str().starts_with("key.")
             || code == pki::STORE_DAMAGED
         {
             StatusCode::SERVICE_UNAVAILABLE

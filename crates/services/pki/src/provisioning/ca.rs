@@ -12,7 +12,7 @@ use gridlatch_vocab::{Emaid, Timestamp};
 use tokio::runtime::Handle;
 
 use super::{ContractAuthority, CpsSigner, ProvisioningError, RootKind, stored_generation};
-use crate::ca::{Ca, CaError, FILE, Order, Requester, Role, Serial};
+use crate::ca::{Ca, CaError, Order, Requester, Role, Serial};
 use gridlatch_session::provisioning::Refusal;
 
 /// What the store calls the signer.
@@ -167,7 +167,6 @@ async fn signer(ca: &Ca, generation: Generation) -> Result<CpsSigner, Provisioni
     }
     let draw = Serial::random().ok_or_else(ProvisioningError::entropy)?;
     let uri = ca.keys().create(
-        FILE,
         &format!("{}/cps/signer-{draw}", stored_generation(generation)),
         authority.algorithm(),
     )?;

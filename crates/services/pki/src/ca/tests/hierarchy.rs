@@ -160,9 +160,7 @@ async fn a_ceremony_that_was_interrupted_is_completed_and_never_repeated() {
     };
     // The process died after the first key.
     let keys = KeyRing::in_folder(dir.path());
-    let uri = keys
-        .create(FILE, "ocpp/csms-root", World::Ocpp.algorithm())
-        .unwrap();
+    let uri = keys.create("ocpp/csms-root", World::Ocpp.algorithm()).unwrap();
     let made = keys.open(&uri).unwrap().public_key_der().to_vec();
     let ca = init().await.unwrap();
     assert_eq!(ca.signer("ocpp/csms-root").unwrap().public_key_der(), made);
