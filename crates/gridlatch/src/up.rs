@@ -6,6 +6,7 @@ mod banner;
 mod certificates;
 mod commands;
 mod contracts;
+pub(crate) mod delivered;
 mod staples;
 pub(crate) mod station_process;
 mod stations;
@@ -53,6 +54,7 @@ pub(crate) struct UpConfig {
     pub(crate) demo: bool,
     pub(crate) verbose: bool,
     pub(crate) key_log: Option<PathBuf>,
+    pub(crate) station_keys: delivered::StationKeys,
 }
 
 /// Runs until it is asked to stop; returns the exit code.
@@ -97,7 +99,7 @@ async fn serve(config: UpConfig) -> Result<()> {
     let revocation = authority::revocation(&ocsp, &crl);
     let platform = start_platform(&config, &pki, (&ca, revocation), &store, &hub, &shutdown).await?;
     register_demo(&platform).await?;
-    let stations = stations::start(&config, &data, &pki, &platform, &hub).await?;
+    let stations = stations::start(&config, &data, (&ca, &pki), &platform, &hub).await?;
     // What the stations were just delivered with can be revoked like anything else.
     ca.adopt_issued(&pki).await?;
     let web = web::start(&config, &data, &platform, pki.csms_roots(), (&hub, &shutdown)).await?;

@@ -37,6 +37,9 @@ const ROWS: &[Row] = &[
     ("a-root-lenient", 20, None, OK, None, 0, 0),
     ("a", 2, None, OK, None, 0, 0),
     ("a", 20, None, OK, None, 0, 0),
+    ("1-ed448", 20, None, OK, None, 0, 0),
+    ("2-ed448", 20, Some("vehicle"), "tls.unknown_ca", Some(48), 20, 0),
+    ("a-ed448", 20, None, OK, None, 0, 0),
     ("b", 2, None, OK, None, 0, 0),
     ("b", 20, None, OK, None, 0, 0),
     ("c", 2, None, OK, None, 0, 0),
@@ -214,6 +217,12 @@ fn openssl_shakes_hands_over_the_kept_files_and_ends_the_same_way() {
             "a-root",
             "--scenario",
             "a",
+            "--scenario",
+            "1-ed448",
+            "--scenario",
+            "2-ed448",
+            "--scenario",
+            "a-ed448",
         ],
     );
     for row in &rows {

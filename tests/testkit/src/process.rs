@@ -172,16 +172,14 @@ pub fn binary() -> Result<PathBuf> {
 fn build() -> Result<PathBuf> {
     let target = crate::temp::target();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let out = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "gridlatch",
-            "--bin",
-            "gridlatch",
-            "--target-dir",
-        ])
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--package", "gridlatch", "--bin", "gridlatch"]);
+    // What the whole run is built with, so that nothing is built twice.
+    if let Some(features) = std::env::var_os("GRIDLATCH_FEATURES").filter(|features| !features.is_empty()) {
+        command.arg("--features").arg(features);
+    }
+    let out = command
+        .arg("--target-dir")
         .arg(&target)
         .current_dir(crate::temp::workspace())
         .output()

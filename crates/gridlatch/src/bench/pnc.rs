@@ -7,6 +7,7 @@ mod meet;
 mod report;
 mod revocation;
 mod rows;
+mod scenario;
 mod world;
 
 use std::path::PathBuf;
@@ -20,7 +21,8 @@ use crate::cli::Format;
 use crate::say;
 use meet::{Met, meet};
 use report::Outcome;
-use rows::{Row, Scenario};
+use rows::Row;
+use scenario::Scenario;
 use world::Pki;
 
 /// Arguments of `bench pnc`.

@@ -39,6 +39,8 @@ pub(crate) struct UpArgs {
     /// Write TLS secrets of the cable to this file, for reading captures (never in the field)
     #[arg(long, value_name = "FILE")]
     key_log: Option<PathBuf>,
+    #[command(flatten)]
+    station_keys: up::delivered::StationKeys,
 }
 
 /// Runs until Ctrl-C; returns the exit code.
@@ -53,6 +55,7 @@ pub(crate) fn run(args: UpArgs) -> u8 {
         demo: args.demo,
         verbose: args.verbose,
         key_log: args.key_log,
+        station_keys: args.station_keys,
     };
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(up::run(config)),

@@ -10,6 +10,7 @@ use gridlatch_host::{DataDir, Hub};
 use gridlatch_pki::ca::{Ca, KeyRing, Requester, Role};
 use gridlatch_pki::dev::DevPki;
 use gridlatch_platform::{NotSigned, RevocationCheck, Signing, StationAuthority, StationCertificate};
+use gridlatch_station::custody::CertificateUse;
 use gridlatch_trust::Profile;
 use gridlatch_trust::profile::Kind;
 use gridlatch_trust::verdict::{AllowedPlaces, Policy};
@@ -43,17 +44,27 @@ pub(crate) fn revocation(ocsp: &str, crl: &str) -> RevocationCheck {
     }
 }
 
+/// The CA that signs what a station uses so.
+pub(crate) const fn for_use(usage: CertificateUse) -> &'static str {
+    match usage {
+        CertificateUse::Platform => "ocpp/csms-sub",
+        CertificateUse::Vehicle => "iso2/cpo-sub2",
+        CertificateUse::Vehicle20 => "iso20/cpo-sub2",
+    }
+}
+
 /// Signs for stations that the platform has authenticated; the CA's policy says which names they may have.
 #[derive(Debug)]
 pub(crate) struct ForStations(pub(crate) Ca);
 
 impl StationAuthority for ForStations {
     fn sign<'a>(&'a self, station: &'a StationId, usage: StationCertificate, csr: &'a [u8]) -> Signing<'a> {
-        let (authority, profile) = match usage {
-            StationCertificate::Platform => ("ocpp/csms-sub", Profile::iso2(Kind::StationClient)),
-            StationCertificate::Vehicle => ("iso2/cpo-sub2", Profile::iso2(Kind::SeccLeaf)),
-            StationCertificate::Vehicle20 => ("iso20/cpo-sub2", Profile::iso20(Kind::SeccLeaf)),
+        let (usage, profile) = match usage {
+            StationCertificate::Platform => (CertificateUse::Platform, Profile::iso2(Kind::StationClient)),
+            StationCertificate::Vehicle => (CertificateUse::Vehicle, Profile::iso2(Kind::SeccLeaf)),
+            StationCertificate::Vehicle20 => (CertificateUse::Vehicle20, Profile::iso20(Kind::SeccLeaf)),
         };
+        let authority = for_use(usage);
         Box::pin(async move {
             let requester = Requester {
                 role: Role::Station,

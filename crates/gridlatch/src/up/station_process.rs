@@ -18,7 +18,7 @@ use gridlatch_pki::dev::{self, DevPki};
 use gridlatch_session::secc::Kind;
 use gridlatch_station::backend::ToPlatform;
 use gridlatch_station::csms::{self, CsmsConfig};
-use gridlatch_station::custody::{Custody, CustodyConfig, RootUse};
+use gridlatch_station::custody::{Custody, CustodyConfig, KeyStore, RootUse};
 use gridlatch_station::{
     CableMode, EimPolicy, EvseConfig, SdpMode, Station, StationConfig, StationHandle, TlsSetup,
 };
@@ -26,6 +26,7 @@ use gridlatch_store::Store;
 use gridlatch_vocab::{Event, EventSink as _, EvseId, MilliWattHours, Personal, StationId, catalogue};
 use tokio::sync::mpsc;
 
+use super::delivered::{self, Delivered, StationKeys};
 use super::staples::Named;
 use super::{DEMO_TOKEN, DEMO_TOKEN_KIND};
 use crate::run_file::{RunEvse, RunStation, Supply};
@@ -68,6 +69,8 @@ pub(crate) struct StationArgs {
     /// Write TLS secrets to this file
     #[arg(long)]
     key_log: Option<PathBuf>,
+    #[command(flatten)]
+    keys: StationKeys,
 }
 
 /// Runs until it is told to stop; returns the exit code.
@@ -210,8 +213,15 @@ async fn start(
         EvseConfig::dc(EvseId(1), "DE*GDL*E000002*1", cable)
     };
     evse.registers = registers(&store).await?;
-    let custody = custody(id, pki, folder.join("certificates"))?;
-    let credentials = pki.station_credentials(id)?;
+    let delivered = delivered::find(&args.keys, pki, data, id)?;
+    let custody = custody(
+        id,
+        pki,
+        &delivered,
+        args.keys.store(),
+        folder.join("certificates"),
+    )?;
+    let credentials = delivered.vehicle;
     let responder = Named::by(credentials.iter().map(|credential| &credential.chain));
     let station = StationConfig {
         station: id.clone(),
@@ -238,7 +248,7 @@ async fn start(
     let (to_station, from_platform) = mpsc::channel(QUEUE);
     links.spawn(remember_registers(store.clone(), from_station, to_link));
     let mut csms = CsmsConfig::new(format!("wss://{}/ocpp", args.ocpp), id.clone(), store);
-    csms.identity = Some(pki.station_client(id)?);
+    csms.identity = Some(delivered.platform);
     csms.platform_roots = pki.csms_roots();
     csms.custody = Some(custody);
     csms.meter_key = Some(pki.meter_key(id)?);
@@ -266,8 +276,14 @@ async fn start(
 }
 
 /// What the station was delivered with, and the folder for what it is given later.
-fn custody(id: &StationId, pki: &DevPki, folder: PathBuf) -> Result<Custody> {
-    let vehicle = pki.station_credentials(id)?;
+fn custody(
+    id: &StationId,
+    pki: &DevPki,
+    delivered: &Delivered,
+    keys: KeyStore,
+    folder: PathBuf,
+) -> Result<Custody> {
+    let vehicle = delivered.vehicle.clone();
     // The requests of later name the station as its delivered certificate does.
     let leaf = vehicle.first().and_then(|credential| credential.chain.first());
     let leaf = leaf.context("the station was delivered without a certificate")?;
@@ -284,11 +300,12 @@ fn custody(id: &StationId, pki: &DevPki, folder: PathBuf) -> Result<Custody> {
         organization: summary.subject_o.unwrap_or_default(),
         country: "DE".to_owned(),
         vehicle,
-        platform: Some(pki.station_client(id)?),
+        platform: Some(delivered.platform.clone()),
         roots: roots
             .into_iter()
             .flat_map(|(usage, ders)| ders.into_iter().map(move |der| (usage, der)))
             .collect(),
+        keys,
     };
     Ok(Custody::open(config, now())?)
 }

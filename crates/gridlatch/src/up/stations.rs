@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use gridlatch_host::{DataDir, Hub, Shutdown, TaskTracker, now};
 use gridlatch_keys::Signer as _;
+use gridlatch_pki::ca::Ca;
 use gridlatch_pki::dev::DevPki;
 use gridlatch_platform::{OutletPlace, PlatformHandle, StationPlace};
 use gridlatch_vocab::{Event, EventSink as _, EvseId, StationId, catalogue};
@@ -17,6 +18,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::watch;
 
 use super::UpConfig;
+use super::delivered;
 use super::station_process::READY;
 use crate::run_file::RunStation;
 
@@ -63,7 +65,7 @@ impl Stations {
 pub(crate) async fn start(
     config: &UpConfig,
     data: &DataDir,
-    pki: &DevPki,
+    (ca, pki): (&Ca, &DevPki),
     platform: &PlatformHandle,
     hub: &Hub,
 ) -> Result<Stations> {
@@ -81,10 +83,8 @@ pub(crate) async fn start(
             .state
             .register_meter_key(id, meter.public_key_der())
             .await?;
-        // Issued here, one after the other: the processes only read them.
-        pki.station_credentials(id)?;
-        pki.station_client(id)?;
         data.dir(&format!("stations/{id}"))?;
+        delivered::deliver(&config.station_keys, ca, pki, data, id).await?;
         let keeper = Keeper {
             id: id.clone(),
             data: data.clone(),
@@ -129,6 +129,7 @@ fn arguments(
     if let Some(file) = &config.key_log {
         arguments.extend(["--key-log".into(), file.into()]);
     }
+    arguments.extend(config.station_keys.arguments());
     arguments
 }
 

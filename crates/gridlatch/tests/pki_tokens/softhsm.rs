@@ -36,6 +36,18 @@ impl Token {
             .count()
     }
 
+    /// The names of its keys, in order.
+    fn names(&self) -> Vec<String> {
+        let listed = self.bench.pki_with("key list", &["--uri", &self.uri()]);
+        let mut names: Vec<String> = listed
+            .lines()
+            .filter_map(|line| line.split("object=").nth(1)?.split([';', '?']).next())
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names
+    }
+
     /// The token is pulled out, or put back.
     fn moves(&self, out: bool) {
         let (here, away) = (self.hsm.tokens(), self.hsm.tokens().with_extension("away"));
@@ -215,7 +227,12 @@ fn a_ceremony_that_is_killed_completes_with_its_own_keys_and_takes_nobody_elses(
     let done = bench.with(&format!("pki {TREES}"), &[&token.uri(), "--pin-file", "pin"]);
     let again = text(&done).contains("ca.exists");
     assert!(done.status.success() || again, "{}", text(&done));
-    assert_eq!(token.keys(), 24, "a key was made twice, or left over");
+    // Each name once. (A token that is killed while it makes a key may keep a piece of it, which has no name.)
+    let names = token.names();
+    let mut once = names.clone();
+    once.dedup();
+    assert_eq!(names, once, "a key was made twice");
+    assert_eq!(names.len(), 24, "{names:?}");
     bench.pki_with("issue secc-leaf --tree iso20 --out leaf --cn", &["DE*TST*E1"]);
     bench.openssl_accepts("leaf.crt.pem", "iso20/cpo-sub2");
 
@@ -231,9 +248,9 @@ fn a_ceremony_that_is_killed_completes_with_its_own_keys_and_takes_nobody_elses(
             other.to_str().unwrap(),
         ],
         2,
-        &["key.mismatch", "another CA"],
+        &["key.mismatch", "somebody else"],
     );
-    assert_eq!(token.keys(), 24);
+    assert_eq!(token.names(), names);
 }
 
 #[test]

@@ -14,6 +14,8 @@ mod gate;
 mod open;
 mod pin;
 mod pkcs11;
+mod place;
+mod quiet;
 #[cfg(feature = "tpm")]
 mod tpm;
 mod uri;
@@ -31,6 +33,7 @@ pub use files::write_atomically;
 pub use gridlatch_trust::KeyAlgorithm;
 pub use open::{Listed, generate, import, list, open};
 pub use pin::PinSource;
+pub use place::{free, remove};
 pub use uri::{KeyUri, Pkcs11Uri, TpmUri};
 pub use verify::{OpensslVerifier, verify};
 

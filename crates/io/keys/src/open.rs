@@ -6,6 +6,7 @@ use gridlatch_trust::KeyAlgorithm;
 use gridlatch_vocab::catalogue::key;
 
 use crate::pin::PinSource;
+use crate::quiet::Quiet;
 use crate::uri::KeyUri;
 use crate::{FileKey, KeyError, Signer, pkcs11};
 
@@ -25,6 +26,7 @@ pub struct Listed {
 /// # Errors
 /// A [`KeyError`] whose code and text say who, why and what to do.
 pub fn open(uri: &KeyUri, pin: &PinSource) -> Result<Arc<dyn Signer>, KeyError> {
+    let _quiet = Quiet;
     Ok(match uri {
         KeyUri::File(path) => Arc::new(FileKey::load(path)?),
         KeyUri::Pkcs11(uri) => Arc::new(pkcs11::Pkcs11Key::open(uri, pin)?),
@@ -41,6 +43,7 @@ pub fn open(uri: &KeyUri, pin: &PinSource) -> Result<Arc<dyn Signer>, KeyError> 
 /// # Errors
 /// As [`open`]; [`key::UNSUPPORTED`] for Ed448 in hardware.
 pub fn generate(uri: &KeyUri, algorithm: KeyAlgorithm, pin: &PinSource) -> Result<Arc<dyn Signer>, KeyError> {
+    let _quiet = Quiet;
     match uri {
         KeyUri::File(path) => {
             absent(path)?;
@@ -61,6 +64,7 @@ pub fn generate(uri: &KeyUri, algorithm: KeyAlgorithm, pin: &PinSource) -> Resul
 /// # Errors
 /// As [`generate`].
 pub fn import(uri: &KeyUri, from: &FileKey, pin: &PinSource) -> Result<Arc<dyn Signer>, KeyError> {
+    let _quiet = Quiet;
     match uri {
         KeyUri::File(path) => {
             absent(path)?;
@@ -80,6 +84,7 @@ pub fn import(uri: &KeyUri, from: &FileKey, pin: &PinSource) -> Result<Arc<dyn S
 /// # Errors
 /// As [`open`].
 pub fn list(uri: &KeyUri, pin: &PinSource) -> Result<Vec<Listed>, KeyError> {
+    let _quiet = Quiet;
     match uri {
         KeyUri::File(path) => Ok(vec![Listed {
             uri: uri.clone(),
@@ -105,7 +110,7 @@ fn absent(path: &std::path::Path) -> Result<(), KeyError> {
 }
 
 #[cfg(not(feature = "tpm"))]
-fn no_tpm(uri: &crate::uri::TpmUri) -> KeyError {
+pub(crate) fn no_tpm(uri: &crate::uri::TpmUri) -> KeyError {
     KeyError::Hardware {
         code: key::UNSUPPORTED,
         key: uri.to_string(),

@@ -11,7 +11,7 @@ mod token;
 pub(crate) use held::Pkcs11Key;
 #[cfg(feature = "tpm")]
 pub(crate) use manage::no_ed448;
-pub(crate) use manage::{generate, import, list};
+pub(crate) use manage::{generate, import, list, remove};
 
 use cryptoki::context::Function;
 use cryptoki::error::{Error, RvError};

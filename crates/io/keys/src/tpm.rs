@@ -7,4 +7,4 @@ mod held;
 mod manage;
 
 pub(crate) use held::TpmKey;
-pub(crate) use manage::{generate, import, list};
+pub(crate) use manage::{generate, import, list, remove};

@@ -195,6 +195,12 @@ impl DevPki {
         self.roots("csms-root", &[World::Ocpp])
     }
 
+    /// The EVSEID by which certificates name a station to vehicles.
+    #[must_use]
+    pub fn secc_name(&self, station: &StationId) -> String {
+        evse_id(station)
+    }
+
     /// What a station shows vehicles: secp521r1 for ISO 15118-20, and secp256r1 for ISO 15118-2 and
     /// for -20 vehicles whose stack stopped at that curve.
     ///

@@ -8,6 +8,7 @@
 
 mod disk;
 mod installed;
+mod keys;
 mod shelf;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gridlatch_keys::{FileKey, KeyAlgorithm, OpensslVerifier, Signer as _};
+use gridlatch_keys::{KeyAlgorithm, KeyError, OpensslVerifier};
 use gridlatch_tls::{Credential, VehicleServer};
 use gridlatch_trust::build::Subject;
 use gridlatch_trust::profile::{Kind, Profile};
@@ -25,9 +26,11 @@ use gridlatch_vocab::{Code, StationId, Timestamp};
 use thiserror::Error;
 
 pub use installed::{InstalledChain, Named, RootUse};
+pub use keys::KeyStore;
 pub use shelf::CROSSOVER;
 
 use disk::Disk;
+use keys::StationKey;
 use shelf::{Held, Shelf};
 
 /// How often the clock is looked at for certificates that begin, end or are superseded.
@@ -68,7 +71,9 @@ impl CertificateUse {
         Self::ALL.into_iter().find(|one| one.word() == word)
     }
 
-    const fn profile(self) -> Profile {
+    /// The profile of its certificate.
+    #[must_use]
+    pub const fn profile(self) -> Profile {
         match self {
             Self::Platform => Profile::iso2(Kind::StationClient),
             Self::Vehicle => Profile::iso2(Kind::SeccLeaf),
@@ -76,14 +81,18 @@ impl CertificateUse {
         }
     }
 
-    const fn algorithm(self) -> KeyAlgorithm {
+    /// The type of its key.
+    #[must_use]
+    pub const fn algorithm(self) -> KeyAlgorithm {
         match self {
             Self::Platform | Self::Vehicle => KeyAlgorithm::P256,
             Self::Vehicle20 => KeyAlgorithm::P521,
         }
     }
 
-    const fn folder(self) -> &'static str {
+    /// What its files are called.
+    #[must_use]
+    pub const fn folder(self) -> &'static str {
         match self {
             Self::Platform => "platform",
             Self::Vehicle => "vehicle-2",
@@ -115,6 +124,8 @@ pub struct CustodyConfig {
     pub platform: Option<Credential>,
     /// Roots it was delivered with, in DER.
     pub roots: Vec<(RootUse, Vec<u8>)>,
+    /// Where it makes the keys of certificates it asks for.
+    pub keys: KeyStore,
 }
 
 /// Why something was not installed, requested or removed. The old state is kept.
@@ -136,6 +147,12 @@ impl CustodyError {
     }
 }
 
+impl From<KeyError> for CustodyError {
+    fn from(error: KeyError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
 /// A request for a certificate, on its way to the platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningRequest {
@@ -154,13 +171,15 @@ struct Inner {
     config: CustodyConfig,
     disk: Disk,
     state: Mutex<State>,
+    /// Held while a key is made, so that the state is free meanwhile.
+    making: Mutex<()>,
 }
 
 #[derive(Debug)]
 struct State {
     shelves: BTreeMap<CertificateUse, Shelf>,
     /// Keys for which a certificate was asked.
-    pending: BTreeMap<CertificateUse, FileKey>,
+    pending: BTreeMap<CertificateUse, StationKey>,
     /// Roots beyond those of the configuration.
     roots: Vec<(RootUse, Vec<u8>)>,
     server: Option<Arc<VehicleServer>>,
@@ -172,7 +191,7 @@ impl Custody {
     /// # Errors
     /// The folder cannot be used, or a pair in it is damaged.
     pub fn open(config: CustodyConfig, now: Timestamp) -> Result<Self, CustodyError> {
-        let disk = Disk::open(&config.folder)?;
+        let disk = Disk::open(&config.folder, config.keys.clone())?;
         let mut shelves = BTreeMap::new();
         for usage in CertificateUse::ALL {
             let mut shelf = Shelf::default();
@@ -205,6 +224,7 @@ impl Custody {
                 roots,
                 server: None,
             }),
+            making: Mutex::new(()),
         })))
     }
 
@@ -294,19 +314,24 @@ impl Custody {
     /// # Errors
     /// The key cannot be made or kept.
     pub fn request(&self, usage: CertificateUse) -> Result<SigningRequest, CustodyError> {
-        let mut state = self.state();
-        let failed =
-            |error: &dyn std::fmt::Display| CustodyError::new(pki::KEY_UNAVAILABLE, error.to_string());
-        let key = match state.pending.get(&usage) {
-            Some(key) => key.clone(),
+        let _one_at_a_time = self.0.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.state().pending.get(&usage).cloned();
+        let key = match known {
+            Some(key) => key,
             None => {
-                let key = FileKey::generate(usage.algorithm()).map_err(|error| failed(&error))?;
-                self.0.disk.keep_pending(usage, &key)?;
-                state.pending.insert(usage, key.clone());
+                // A token may take seconds; nothing else waits for it.
+                let name = format!(
+                    "{}-{}-{}",
+                    self.0.config.station,
+                    usage.folder(),
+                    gridlatch_host::now().0.unix_timestamp()
+                );
+                let key = self.0.disk.new_pending(usage, &name)?;
+                self.state().pending.insert(usage, key.clone());
                 key
             }
-        };
-        drop(state);
+        }
+        .signer();
         let config = &self.0.config;
         let subject = Subject {
             common_name: if usage.for_vehicles() {
@@ -347,7 +372,8 @@ impl Custody {
         let key = state.pending.get(&usage).cloned();
         let spki = certificate::public_key_der(leaf)
             .map_err(|error| CustodyError::new(pki::MALFORMED, error.to_string()))?;
-        let key = key.filter(|key| key.public_key_der() == spki).ok_or_else(|| {
+        let key = key.filter(|key| key.signer().public_key_der() == spki);
+        let key = key.ok_or_else(|| {
             CustodyError::new(
                 codes::NOT_ASKED,
                 format!("no {} was asked for with this key", usage.word()),
@@ -370,7 +396,7 @@ impl Custody {
         let credential = Credential::new(
             format!("{}/{}", usage.folder(), summary.serial_hex),
             accepted.path.clone(),
-            Arc::new(key.clone()),
+            key.signer(),
         );
         let held = Held::new(credential, Some(now))?;
         // Shown first in memory: a listener that refuses it must not find it on the disk after a restart.

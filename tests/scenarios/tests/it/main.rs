@@ -10,6 +10,7 @@ mod contract_over_the_cable;
 mod contract_revoked;
 mod josev_car;
 mod josev_station;
+mod keys_in_tokens;
 mod ocpp_python;
 mod random_kills;
 mod running_up;

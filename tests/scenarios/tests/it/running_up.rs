@@ -34,6 +34,11 @@ pub(crate) struct Up {
 impl Up {
     /// Starts it on `data` and waits until its stations are connected.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Result<Self> {
+        Self::start_with(data, more, &[])
+    }
+
+    /// As [`Self::start`], with variables of its environment.
+    pub(crate) fn start_with(data: &Path, more: &[&str], env: &[(&str, &str)]) -> Result<Self> {
         let mut command = Command::new(binary()?);
         command
             .args([
@@ -45,7 +50,8 @@ impl Up {
                 "--data",
             ])
             .arg(data)
-            .args(more);
+            .args(more)
+            .envs(env.iter().copied());
         let mut process = Process::spawn(&log_name("up"), command)?;
         process.wait_line(SOON, |line| line.contains("Ctrl-C stops everything"))?;
         let text = std::fs::read(data.join("run.json")).context("reading run.json")?;

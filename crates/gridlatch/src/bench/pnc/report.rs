@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::keep::Commands;
 use super::meet::Met;
-use super::rows::{Expected, Scenario};
+use super::rows::Expected;
+use super::scenario::Scenario;
 use crate::say;
 
 /// What came of a row.

@@ -1,7 +1,6 @@
 //! The rows of the table: who trusts what, what must come of it, and what OpenSSL must say to the same files.
 
 use anyhow::{Context as _, Result, bail};
-use clap::ValueEnum;
 use gridlatch_tls::{
     Credential, Generation, Judging, VehicleClientConfig, VehicleServer, VehicleServerConfig,
 };
@@ -13,96 +12,8 @@ use gridlatch_vocab::{Code, Event, Timestamp};
 use super::ecosystem::{OemBackEnd, RootPool, name_of, second_leaf};
 use super::meet::{Car, Met, Post, Side, TIMEOUT, meet};
 use super::revocation::{self, Policy};
+use super::scenario::Scenario;
 use super::world::{Branch, Hours, Pki};
-
-/// What is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Scenario {
-    /// Scenario 1: vehicle and station under one root
-    #[value(name = "1")]
-    SameRoot,
-    /// Scenario 2: the vehicle trusts PKI-A, the station belongs to PKI-B
-    #[value(name = "2")]
-    DifferentRoots,
-    /// ISO 15118-20: the station lacks the root of the vehicle's maker
-    #[value(name = "2-oem")]
-    OemUnknown,
-    /// Solution A over PKI-B's root, met by a vehicle that keeps to three certificates
-    #[value(name = "a-root")]
-    CrossRoot,
-    /// The same, met by a vehicle that bears with four
-    #[value(name = "a-root-lenient")]
-    CrossRootLenient,
-    /// Solution A over PKI-B's sub-CA 1
-    #[value(name = "a")]
-    Cross,
-    /// Solution B: the station gets a second leaf from PKI-A
-    #[value(name = "b")]
-    SecondLeaf,
-    /// Solution C: the vehicle gets PKI-B's root over the air
-    #[value(name = "c")]
-    OverTheAir,
-    /// The station's certificate has expired
-    Expired,
-    /// The chain carries the expired certificate of a sub-CA that was renewed
-    ExpiredSubCa,
-    /// The station's certificate is revoked, and the answer it staples says so
-    Revoked,
-    /// ISO 15118-20: the vehicle's certificate is on the revocation list that the station fetched
-    RevokedVehicle,
-    /// The station's OCSP responder is down, and the vehicle goes on without an answer
-    OcspDown,
-    /// The same, and the vehicle insists on an answer
-    OcspDownStrict,
-    /// A contract is installed as the station's certificate
-    WrongProfile,
-    /// The station does not send its sub-CA 1
-    MissingSubCa,
-    /// The station has only the other edition's certificate
-    WrongCurve,
-    /// The vehicle's clock is two days behind
-    ClockBehind,
-    /// The vehicle's clock is four months ahead
-    ClockAhead,
-}
-
-impl Scenario {
-    /// Whether it makes sense for this edition.
-    pub(super) fn applies(self, generation: Generation) -> bool {
-        !matches!(self, Self::OemUnknown | Self::RevokedVehicle) || generation == Generation::Iso20
-    }
-
-    /// For the command line and JSON.
-    pub(super) fn name(self) -> String {
-        self.to_possible_value()
-            .map_or_else(String::new, |value| value.get_name().to_owned())
-    }
-
-    /// For the table.
-    pub(super) const fn title(self) -> &'static str {
-        match self {
-            Self::SameRoot => "1   same root",
-            Self::DifferentRoots => "2   different roots",
-            Self::OemUnknown => "2   OEM root unknown to the station",
-            Self::CrossRoot => "A   cross-sign the root, strict vehicle",
-            Self::CrossRootLenient => "A   cross-sign the root, lenient vehicle",
-            Self::Cross => "A'  cross-sign sub-CA 1",
-            Self::SecondLeaf => "B   second leaf from PKI-A",
-            Self::OverTheAir => "C   root of PKI-B over the air",
-            Self::Expired => "    expired leaf",
-            Self::ExpiredSubCa => "    expired sub-CA in the chain",
-            Self::Revoked => "    revoked, and stapled so",
-            Self::RevokedVehicle => "    vehicle on the revocation list",
-            Self::OcspDown => "    OCSP down, vehicle goes on",
-            Self::OcspDownStrict => "    OCSP down, vehicle insists",
-            Self::WrongProfile => "    contract instead of SECC certificate",
-            Self::MissingSubCa => "    sub-CA 1 not sent",
-            Self::WrongCurve => "    certificate of the other edition",
-            Self::ClockBehind => "    vehicle's clock two days behind",
-            Self::ClockAhead => "    vehicle's clock four months ahead",
-        }
-    }
-}
 
 /// What must come of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +55,8 @@ pub(super) async fn build(
     (pki_a, pki_b): (&Pki, &Pki),
     now: Timestamp,
 ) -> Result<Row> {
-    let (a, b) = (pki_a.of(generation), pki_b.of(generation));
+    let of = |pki| branch(pki, scenario, generation);
+    let (a, b) = (of(pki_a), of(pki_b));
     let mut setup = Setup {
         roots: vec![a.v2g.der.clone()],
         shown: b.station(now)?,
@@ -163,8 +75,8 @@ pub(super) async fn build(
     let mut prepared = Vec::new();
     let mut list = None;
     match scenario {
-        Scenario::SameRoot => setup.shown = a.station(now)?,
-        Scenario::DifferentRoots => {
+        Scenario::SameRoot | Scenario::SameRootEd448 => setup.shown = a.station(now)?,
+        Scenario::DifferentRoots | Scenario::DifferentRootsEd448 => {
             expected = no(Side::Vehicle, tls::UNKNOWN_CA, Some(48), 20);
             remedies = three_remedies(a, b);
         }
@@ -194,7 +106,7 @@ pub(super) async fn build(
                 setup.checks_profile = false;
             }
         }
-        Scenario::Cross => {
+        Scenario::Cross | Scenario::CrossEd448 => {
             let crossed = a.cross_sign(&b.cpo1, Kind::CpoSub1, Reach::WithinPath, now)?;
             replace(&mut setup.shown.chain, 2, crossed)?;
         }
@@ -280,6 +192,15 @@ pub(super) async fn build(
         remedies,
         list,
     })
+}
+
+/// A PKI's trees for a row.
+fn branch(pki: &Pki, scenario: Scenario, generation: Generation) -> &Branch {
+    if scenario.is_ed448() {
+        &pki.iso20_ed448
+    } else {
+        pki.of(generation)
+    }
 }
 
 /// Vehicle and station of a row before they are set up.

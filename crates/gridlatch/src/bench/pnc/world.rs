@@ -35,6 +35,7 @@ pub(super) const USUAL: Hours = Hours(-1, 24 * 90 - 1);
 pub(super) struct Branch {
     pub(super) letter: char,
     pub(super) generation: Generation,
+    pub(super) algorithm: KeyAlgorithm,
     pub(super) v2g: Ca,
     pub(super) cpo1: Ca,
     pub(super) cpo2: Ca,
@@ -51,6 +52,7 @@ pub(super) struct Branch {
 pub(super) struct Pki {
     pub(super) iso2: Branch,
     pub(super) iso20: Branch,
+    pub(super) iso20_ed448: Branch,
 }
 
 impl Pki {
@@ -60,8 +62,9 @@ impl Pki {
     /// No entropy, or OpenSSL lacks a curve.
     pub(super) fn new(letter: char, now: Timestamp) -> Result<Self> {
         Ok(Self {
-            iso2: Branch::new(letter, Generation::Iso2, now)?,
-            iso20: Branch::new(letter, Generation::Iso20, now)?,
+            iso2: Branch::new(letter, Generation::Iso2, KeyAlgorithm::P256, now)?,
+            iso20: Branch::new(letter, Generation::Iso20, KeyAlgorithm::P521, now)?,
+            iso20_ed448: Branch::new(letter, Generation::Iso20, KeyAlgorithm::Ed448, now)?,
         })
     }
 
@@ -74,15 +77,16 @@ impl Pki {
 }
 
 impl Branch {
-    fn new(letter: char, generation: Generation, now: Timestamp) -> Result<Self> {
-        let edition = match generation {
-            Generation::Iso2 => "2",
-            Generation::Iso20 => "20",
+    fn new(letter: char, generation: Generation, algorithm: KeyAlgorithm, now: Timestamp) -> Result<Self> {
+        let edition = match algorithm {
+            KeyAlgorithm::P256 => "2",
+            KeyAlgorithm::P521 => "20",
+            KeyAlgorithm::Ed448 => "20 Ed448",
         };
         let ca = |kind: Kind, name: &str, issuer: Option<&Ca>| -> Result<Ca> {
             issue(&Wish {
                 profile: Profile { kind, generation },
-                algorithm: algorithm(generation),
+                algorithm,
                 name: &format!("PKI-{letter} {name} -{edition}"),
                 organization: &format!("PKI-{letter}"),
                 issuer,
@@ -103,6 +107,7 @@ impl Branch {
         Ok(Self {
             letter,
             generation,
+            algorithm,
             v2g,
             cpo1,
             cpo2,
@@ -137,7 +142,7 @@ impl Branch {
         let leaf = certify(
             &Wish {
                 profile: self.profile(Kind::SeccLeaf),
-                algorithm: algorithm(self.generation),
+                algorithm: self.algorithm,
                 name,
                 organization: &format!("PKI-{}", self.letter),
                 issuer: Some(&self.cpo2),
@@ -155,7 +160,7 @@ impl Branch {
         certify(
             &Wish {
                 profile: self.profile(Kind::CpoSub2),
-                algorithm: algorithm(self.generation),
+                algorithm: self.algorithm,
                 name: &self.cpo2.name,
                 organization: &format!("PKI-{}", self.letter),
                 issuer: Some(&self.cpo1),
@@ -188,7 +193,7 @@ impl Branch {
     fn leaf(&self, kind: Kind, name: &str, issuer: &Ca, hours: Hours, now: Timestamp) -> Result<Ca> {
         issue(&Wish {
             profile: self.profile(kind),
-            algorithm: algorithm(self.generation),
+            algorithm: self.algorithm,
             name,
             organization: &format!("PKI-{}", self.letter),
             issuer: Some(issuer),

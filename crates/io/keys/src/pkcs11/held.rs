@@ -14,6 +14,7 @@ use gridlatch_vocab::catalogue::key;
 use super::token::Token;
 use super::{final_, judged};
 use crate::pin::PinSource;
+use crate::quiet::Quiet;
 use crate::uri::Pkcs11Uri;
 use crate::{KeyError, Signer, ec};
 
@@ -135,6 +136,7 @@ impl Signer for Pkcs11Key {
     }
 
     fn sign_digest(&self, digest: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let _quiet = Quiet;
         let _place = self
             .token
             .gate

@@ -119,6 +119,59 @@ pub(crate) fn import(uri: &Pkcs11Uri, from: &FileKey, pin: &PinSource) -> Result
     Ok(())
 }
 
+/// Destroys both halves of one key pair.
+pub(crate) fn remove(uri: &Pkcs11Uri, pin: &PinSource) -> Result<(), KeyError> {
+    let name = uri.to_string();
+    let token = Token::of(uri)?;
+    let open = token.open_for_writing(&source(uri, pin), &name)?;
+    let session = &open.session;
+    let failed = |error: Error| {
+        let (code, reason) = judged(&error);
+        hardware(code, &name, reason)
+    };
+    if uri.object.is_none() && uri.id.is_none() {
+        return Err(hardware(
+            key::INVALID_URI,
+            &name,
+            "which key? add object=NAME".into(),
+        ));
+    }
+    let private = session
+        .find_objects(&template(uri, ObjectClass::PRIVATE_KEY))
+        .map_err(failed)?;
+    let [private] = private[..] else {
+        let (code, reason) = match private.len() {
+            0 => (
+                key::NOT_FOUND,
+                "the token has no private key by this name".to_owned(),
+            ),
+            many => (
+                key::MISMATCH,
+                format!("the token has {many} private keys by this name; add id="),
+            ),
+        };
+        return Err(hardware(code, &name, reason));
+    };
+    // The public half by the identifier they share, where there is one: other keys may have the same label.
+    let mut halves = template(uri, ObjectClass::PUBLIC_KEY);
+    for attribute in session
+        .get_attributes(private, &[AttributeType::Id])
+        .map_err(failed)?
+    {
+        if let Attribute::Id(id) = attribute
+            && !id.is_empty()
+        {
+            halves = vec![Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Id(id)];
+        }
+    }
+    let public = session.find_objects(&halves).map_err(failed)?;
+    session.destroy_object(private).map_err(failed)?;
+    for half in public {
+        session.destroy_object(half).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// The private keys of a token.
 pub(crate) fn list(uri: &Pkcs11Uri, pin: &PinSource) -> Result<Vec<Listed>, KeyError> {
     let name = uri.to_string();

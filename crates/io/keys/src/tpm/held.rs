@@ -16,6 +16,7 @@ use tss_esapi::tss2_esys::TPMT_TK_HASHCHECK;
 
 use super::device::{Device, Fault, hardware, locked, object};
 use crate::pin::PinSource;
+use crate::quiet::Quiet;
 use crate::uri::TpmUri;
 use crate::{KeyError, Signer, ec};
 
@@ -97,6 +98,7 @@ impl Signer for TpmKey {
     }
 
     fn sign_digest(&self, digest: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let _quiet = Quiet;
         let digest = ec::cut(self.algorithm, digest);
         // A TPM wants to know the hash; what counts for the signature are the octets.
         let hash = match digest.len() {

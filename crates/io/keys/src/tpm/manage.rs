@@ -73,6 +73,21 @@ pub(crate) fn import(uri: &TpmUri, from: &FileKey, pin: &PinSource) -> Result<()
     })
 }
 
+/// Gives the place of a persistent object free; the key is gone with it.
+pub(crate) fn remove(uri: &TpmUri) -> Result<(), KeyError> {
+    let name = uri.to_string();
+    let number = place(uri, &name)?;
+    let device = Device::of(&uri.tcti);
+    device.with(&name, |context, _| {
+        let known = object(context, number)?;
+        let place = Persistent::Persistent(PersistentTpmHandle::new(number)?);
+        context.execute_with_session(Some(AuthSession::Password), |context| {
+            context.evict_control(Provision::Owner, known.into(), place)
+        })?;
+        Ok(())
+    })
+}
+
 /// The persistent objects of the TPM.
 pub(crate) fn list(uri: &TpmUri) -> Result<Vec<Listed>, KeyError> {
     let device = Device::of(&uri.tcti);
@@ -109,14 +124,17 @@ fn wanted(uri: &TpmUri, algorithm: KeyAlgorithm, name: &str) -> Result<(u32, Ecc
         KeyAlgorithm::P521 => EccCurve::NistP521,
         KeyAlgorithm::Ed448 => return Err(no_ed448(name)),
     };
-    let number = uri.handle.ok_or_else(|| {
+    Ok((place(uri, name)?, curve))
+}
+
+fn place(uri: &TpmUri, name: &str) -> Result<u32, KeyError> {
+    uri.handle.ok_or_else(|| {
         hardware(
             key::INVALID_URI,
             name,
-            "a new key needs a place: write tpm:0x81010002".into(),
+            "the key's place is missing: write tpm:0x81010002".into(),
         )
-    })?;
-    Ok((number, curve))
+    })
 }
 
 /// A signing key. Without a PIN, wrong PINs cannot be counted against it (`noDA`).

@@ -1,6 +1,6 @@
 //! SoftHSM2, the PKCS#11 token everybody has.
 
-use gridlatch_keys::{KeyAlgorithm, KeyError, KeyUri, PinSource, generate, list, open};
+use gridlatch_keys::{KeyAlgorithm, KeyError, KeyUri, PinSource, free, generate, list, open, remove};
 use gridlatch_testkit::need;
 use gridlatch_testkit::tokens::{PIN, SoftHsm, again, given, library};
 use gridlatch_vocab::catalogue::key;
@@ -192,4 +192,59 @@ fn a_token_that_goes_is_named_and_comes_back_or_is_refused_as_another() {
         })
         .unwrap_or_else(|| panic!("it is back, but: {}", key.sign(b"3").unwrap_err()));
     assert!(gridlatch_keys::verify(KeyAlgorithm::P256, key.public_key_der(), b"3", &signature).unwrap());
+}
+
+/// A token's failures on OpenSSL's queue would break the TLS connection that is served next on the same thread.
+#[test]
+fn nothing_is_left_for_openssl_to_stumble_over() {
+    need!(softhsm);
+    if elsewhere(&["quiet"], PIN) {
+        return;
+    }
+    let clean = |after: &str| {
+        let left = openssl::error::ErrorStack::get();
+        assert!(left.errors().is_empty(), "after {after}: {left}");
+    };
+    let key = generate(&uri("quiet", "a"), KeyAlgorithm::P256, &pin()).unwrap();
+    clean("making a key");
+    key.sign(b"1").unwrap();
+    clean("signing");
+    open(&uri("quiet", "a"), &pin()).unwrap();
+    clean("opening a key");
+    open(&uri("quiet", "none"), &pin()).unwrap_err();
+    clean("a key that is not there");
+    list(&uri("quiet", "a"), &pin()).unwrap();
+    clean("listing");
+    remove(&uri("quiet", "a"), &pin()).unwrap();
+    clean("removing a key");
+    assert_eq!(
+        open(&uri("quiet", "a"), &pin()).unwrap_err().code(),
+        key::NOT_FOUND
+    );
+}
+
+#[test]
+fn a_removed_key_is_gone_with_both_halves_and_takes_no_other_with_it() {
+    need!(softhsm);
+    if elsewhere(&["room"], PIN) {
+        return;
+    }
+    let keep = generate(&uri("room", "keep"), KeyAlgorithm::P256, &pin()).unwrap();
+    generate(&uri("room", "old"), KeyAlgorithm::P521, &pin()).unwrap();
+    let place: KeyUri = uri("room", "x")
+        .to_string()
+        .replace(";object=x", "")
+        .parse()
+        .unwrap();
+    assert_eq!(free(&place, "old", &pin()).unwrap_err().code(), key::MISMATCH);
+    assert_eq!(free(&place, "new", &pin()).unwrap(), uri("room", "new"));
+    remove(&uri("room", "old"), &pin()).unwrap();
+    assert_eq!(
+        remove(&uri("room", "old"), &pin()).unwrap_err().code(),
+        key::NOT_FOUND
+    );
+    assert_eq!(remove(&place, &pin()).unwrap_err().code(), key::INVALID_URI);
+    assert_eq!(free(&place, "old", &pin()).unwrap(), uri("room", "old"));
+    keep.sign(b"still here").unwrap();
+    assert_eq!(list(&place, &pin()).unwrap().len(), 1);
 }

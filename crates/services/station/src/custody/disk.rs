@@ -5,15 +5,15 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use gridlatch_keys::{FileKey, Signer as _, write_atomically};
+use gridlatch_keys::{KeyError, write_atomically};
 use gridlatch_tls::Credential;
 use gridlatch_trust::certificate;
 use gridlatch_vocab::Timestamp;
 use gridlatch_vocab::catalogue::{custody as codes, pki};
 use std::collections::BTreeMap;
 
+use super::keys::{KeyStore, StationKey};
 use super::shelf::Held;
 use super::{CertificateUse, CustodyError, RootUse};
 
@@ -23,12 +23,14 @@ const MAX_FILES: usize = 256;
 #[derive(Debug)]
 pub(super) struct Disk {
     folder: PathBuf,
+    keys: KeyStore,
 }
 
 impl Disk {
-    pub(super) fn open(folder: &Path) -> Result<Self, CustodyError> {
+    pub(super) fn open(folder: &Path, keys: KeyStore) -> Result<Self, CustodyError> {
         let disk = Self {
             folder: folder.to_owned(),
+            keys,
         };
         let uses = CertificateUse::ALL.map(CertificateUse::folder);
         let roots = RootUse::ALL.map(|usage| format!("roots/{}", usage.folder()));
@@ -59,7 +61,13 @@ impl Disk {
             }
             let damaged =
                 |why: String| CustodyError::new(pki::STORE_DAMAGED, format!("{}: {why}", pem_path.display()));
-            let key = FileKey::load(&key_path).map_err(|error| damaged(error.to_string()))?;
+            let key = match self.keys.read(&key_path) {
+                Ok(Some(key)) => key.signer(),
+                Ok(None) => return Err(damaged("the token has no such key any more".to_owned())),
+                // A token that is away is no damage.
+                Err(error @ KeyError::Hardware { .. }) => return Err(error.into()),
+                Err(error) => return Err(damaged(error.to_string())),
+            };
             let text = fs::read(&pem_path).map_err(|error| failed("read", &pem_path, &error))?;
             let at = fs::metadata(&pem_path)
                 .and_then(|meta| meta.modified())
@@ -73,7 +81,7 @@ impl Disk {
                 return Err(damaged("the key is another certificate's".to_owned()));
             }
             let label = format!("{}/{}", usage.folder(), stem(&key_path));
-            found.push((Credential::new(label, chain, Arc::new(key)), Timestamp(at.into())));
+            found.push((Credential::new(label, chain, key), Timestamp(at.into())));
         }
         Ok(found)
     }
@@ -82,10 +90,10 @@ impl Disk {
         &self,
         usage: CertificateUse,
         held: &Held,
-        key: &FileKey,
+        key: &StationKey,
     ) -> Result<(), CustodyError> {
         let base = self.folder.join(usage.folder()).join(short(&held.fingerprint));
-        key.save(&base.with_extension("key"))
+        key.keep(&base.with_extension("key"))
             .map_err(|error| CustodyError::new(codes::NOT_KEPT, error.to_string()))?;
         let chain: String = held
             .credential
@@ -100,25 +108,38 @@ impl Disk {
     pub(super) fn forget(&self, usage: CertificateUse, fingerprint: &str) {
         let base = self.folder.join(usage.folder()).join(short(fingerprint));
         let _ = fs::remove_file(base.with_extension("pem"));
+        self.keys.forget(&base.with_extension("key"));
         let _ = fs::remove_file(base.with_extension("key"));
     }
 
-    pub(super) fn pending(&self) -> Result<BTreeMap<CertificateUse, FileKey>, CustodyError> {
+    pub(super) fn pending(&self) -> Result<BTreeMap<CertificateUse, StationKey>, CustodyError> {
         let mut found = BTreeMap::new();
         for usage in CertificateUse::ALL {
             let path = self.pending_path(usage);
             if path.exists() {
-                let key = FileKey::load(&path)
-                    .map_err(|error| CustodyError::new(pki::STORE_DAMAGED, error.to_string()))?;
-                found.insert(usage, key);
+                match self.keys.read(&path) {
+                    Ok(Some(key)) => {
+                        found.insert(usage, key);
+                    }
+                    // Noted and then not made: the next request makes another.
+                    Ok(None) => self.forget_pending(usage),
+                    Err(error @ KeyError::Hardware { .. }) => return Err(error.into()),
+                    Err(error) => return Err(CustodyError::new(pki::STORE_DAMAGED, error.to_string())),
+                }
             }
         }
         Ok(found)
     }
 
-    pub(super) fn keep_pending(&self, usage: CertificateUse, key: &FileKey) -> Result<(), CustodyError> {
-        key.save(&self.pending_path(usage))
-            .map_err(|error| CustodyError::new(codes::NOT_KEPT, error.to_string()))
+    /// Makes a key for a request; it is durable when this returns.
+    pub(super) fn new_pending(&self, usage: CertificateUse, name: &str) -> Result<StationKey, CustodyError> {
+        let note = self.pending_path(usage);
+        self.keys
+            .make(name, usage.algorithm(), &note)
+            .map_err(|error| match error {
+                KeyError::File { .. } => CustodyError::new(codes::NOT_KEPT, error.to_string()),
+                other => other.into(),
+            })
     }
 
     pub(super) fn forget_pending(&self, usage: CertificateUse) {

@@ -157,6 +157,7 @@ impl World {
                 (RootUse::V2g, self.root.clone()),
                 (RootUse::Csms, self.csms.clone()),
             ],
+            keys: KeyStore::Files,
         }
     }
 }
