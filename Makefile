@@ -26,7 +26,7 @@ test: deps-test peers ## install what the tests need and run them all
 	if pkg-config --exists tss2-esys; then features=tpm; \
 	else echo "make test: no libtss2-dev; tests of keys in a TPM are skipped" >&2; [ "$$CI" != true ] || exit 1; fi; \
 	set -x; GRIDLATCH_FEATURES=$$features $(CARGO) test --workspace --no-fail-fast \
-		$${features:+--features gridlatch/tpm,gridlatch-tls/tpm,gridlatch-keys/tpm}
+		$${features:+--features gridlatch/tpm}
 
 .PHONY: test-staples
 test-staples: deps-test ## staples for the whole chain, with the newest OpenSSL built in (takes minutes more)
