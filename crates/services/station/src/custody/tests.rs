@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use gridlatch_keys::{FileKey, Signer as _};
 use gridlatch_tls::{
     Generation, Handshake, TlsStream, VehicleClient, VehicleClientConfig, VehicleServerConfig,
 };
