@@ -24,6 +24,8 @@ pub(crate) struct RunFile {
     pub(crate) ocpp: String,
     /// Base address of enrolment, without a trailing `/`.
     pub(crate) est: String,
+    /// Base address of the Plug & Charge pools, without a trailing `/`.
+    pub(crate) pools: String,
     /// Where OCSP answers.
     pub(crate) ocsp: String,
     /// Where revocation lists are; `{authority}` stands for the CA's name.

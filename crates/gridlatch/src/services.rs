@@ -1,5 +1,7 @@
-//! The certificate services of a CA on their two addresses: enrolment over HTTPS, OCSP answers and revocation
-//! lists over plain HTTP, which is where certificates say they are.
+//! The certificate services of a CA on their two addresses: enrolment and the pools of Plug & Charge over HTTPS,
+//! OCSP answers and revocation lists over plain HTTP, which is where certificates say they are.
+
+mod pools;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,12 +17,15 @@ use gridlatch_pki::est::clients::Clients;
 use gridlatch_pki::est::pending::Pending;
 use gridlatch_pki::http::{Report, serve};
 use gridlatch_pki::ocsp::Responder;
+use gridlatch_pki::pools::Pools;
 use gridlatch_tls::{Credential, WebServer, WebServerConfig};
-use gridlatch_vocab::catalogue::enrolment;
+use gridlatch_vocab::catalogue::{enrolment, pools as pool_codes};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// Where enrolment listens when nothing else is asked for.
+pub(crate) use pools::provisioner;
+
+/// Where enrolment and the pools listen when nothing else is asked for.
 pub(crate) const EST: SocketAddr = SocketAddr::new(LOOPBACK, 8444);
 /// Where OCSP and revocation lists are when nothing else is asked for.
 pub(crate) const STATUS: SocketAddr = SocketAddr::new(LOOPBACK, 8081);
@@ -95,12 +100,13 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts them for `ca`, whose folder holds the clients.
+    /// Starts them for `ca`, whose folder holds the clients of enrolment; its database holds those of the pools.
     pub(crate) async fn start(
         places: Places,
         ca: &Ca,
         folder: &Path,
         credential: Credential,
+        pools: Option<Pools>,
         hub: &Hub,
         stop: &Shutdown,
     ) -> Result<Self> {
@@ -116,7 +122,7 @@ impl Services {
         })?);
         let clients = Arc::new(Clients::open(&folder.join(CLIENTS))?);
         let pending = Pending::in_folder(&folder.join(WAITING));
-        let est = Est::new(ca.clone(), clients, pending, report.clone()).router();
+        let mut secure = Est::new(ca.clone(), clients, pending, report.clone()).router();
         let responder = Responder::start(ca.clone(), report.clone(), stop.clone()).await?;
         let publisher = Publisher::start(ca.clone(), report.clone(), stop.clone()).await?;
         let status = responder.router().merge(publisher.router());
@@ -127,20 +133,34 @@ impl Services {
                 places.est_at, places.status_at
             ),
         );
-        let serving = vec![
-            tokio::spawn(serve(
-                places.est,
-                Some(Arc::clone(&web)),
-                est,
-                report.clone(),
-                stop.clone(),
-            )),
-            tokio::spawn(serve(places.status, None, status, report, stop.clone())),
-        ];
+        let mut serving = Vec::new();
+        if let Some(pools) = pools {
+            secure = secure.merge(gridlatch_pki::pools::router(pools.clone()));
+            report.happened(
+                pool_codes::SERVING,
+                format!("the pools at https://{}", places.est_at),
+            );
+            let stop = stop.clone();
+            serving.push(tokio::spawn(async move { pools.deliver(stop).await }));
+        }
+        serving.push(tokio::spawn(serve(
+            places.est,
+            Some(Arc::clone(&web)),
+            secure,
+            report.clone(),
+            stop.clone(),
+        )));
+        serving.push(tokio::spawn(serve(
+            places.status,
+            None,
+            status,
+            report,
+            stop.clone(),
+        )));
         Ok(Self { web, serving })
     }
 
-    /// Waits until both have ended.
+    /// Waits until all have ended.
     pub(crate) async fn stopped(self) {
         for serving in self.serving {
             let _ = serving.await;

@@ -21,7 +21,8 @@ use anyhow::{Context as _, Result, bail};
 use gridlatch_host::{DataDir, Hub, HubConfig, SecurityLog, Shutdown, now};
 use gridlatch_pki::ca::Ca;
 use gridlatch_pki::dev::{self, DevPki, VehicleName};
-use gridlatch_platform::{BillSigner, Platform, PlatformConfig, PlatformHandle, RevocationCheck};
+use gridlatch_pki::pools::{Place, Pools};
+use gridlatch_platform::{BillSigner, ContractProvider, Platform, PlatformConfig, PlatformHandle, RevocationCheck};
 use gridlatch_store::{Store, TokenStatus};
 use gridlatch_tls::{PlatformServer, PlatformServerConfig};
 use gridlatch_vocab::{Event, EventSink as _, Personal, StationId, catalogue};
@@ -50,6 +51,7 @@ pub(crate) struct UpConfig {
     pub(crate) ocpp: SocketAddr,
     pub(crate) est: Option<SocketAddr>,
     pub(crate) status: Option<SocketAddr>,
+    pub(crate) notify: Vec<Place>,
     pub(crate) allow_plaintext: bool,
     pub(crate) demo: bool,
     pub(crate) verbose: bool,
@@ -97,13 +99,16 @@ async fn serve(config: UpConfig) -> Result<()> {
     let ca = authority::open(&data, &pki, &hub).await?;
     certificates::name_places(&ca, &places).await?;
     let revocation = authority::revocation(&ocsp, &crl);
-    let platform = start_platform(&config, &pki, (&ca, revocation), &store, &hub, &shutdown).await?;
+    let contracts = contracts::service(&ca, &pki, &store, &hub).await?;
+    let provider = contracts::provider(contracts.clone());
+    let platform = start_platform(&config, &pki, (&ca, revocation, provider), &store, &hub, &shutdown).await?;
     register_demo(&platform).await?;
     let stations = stations::start(&config, &data, (&ca, &pki), &platform, &hub).await?;
     // What the stations were just delivered with can be revoked like anything else.
     ca.adopt_issued(&pki).await?;
     let web = web::start(&config, &data, &platform, pki.csms_roots(), (&hub, &shutdown)).await?;
-    let certificates = certificates::start(places, &ca, &data, &pki, (&hub, &shutdown)).await?;
+    let pools = Pools::new(contracts, gridlatch_pki::pools::Places::only(config.notify.clone()));
+    let certificates = certificates::start(places, (&ca, pools), &data, &pki, (&hub, &shutdown)).await?;
 
     let mut run = RunFile {
         pid: std::process::id(),
@@ -113,6 +118,7 @@ async fn serve(config: UpConfig) -> Result<()> {
         ocpp: format!("wss://{}/ocpp/", platform.ocpp_addr),
         stations: stations.describe(),
         est: format!("https://{est}/.well-known/est"),
+        pools: format!("https://{est}"),
         ocsp,
         crl,
     };
@@ -204,7 +210,7 @@ async fn open_store(data: &DataDir, name: &str) -> Result<Store> {
 async fn start_platform(
     config: &UpConfig,
     pki: &Arc<DevPki>,
-    (ca, revocation): (&Ca, RevocationCheck),
+    (ca, revocation, contracts): (&Ca, RevocationCheck, Arc<dyn ContractProvider>),
     store: &Store,
     hub: &Hub,
     shutdown: &Shutdown,
@@ -220,7 +226,7 @@ async fn start_platform(
         mo_roots: pki.mo_roots(),
         revocation: Some(revocation),
         authority: Some(Arc::new(authority::ForStations(ca.clone()))),
-        contracts: Some(contracts::provider(pki, store, hub).await?),
+        contracts: Some(contracts),
         bill_signer: Some(BillSigner {
             chain: bills.chain,
             key: bills.key,

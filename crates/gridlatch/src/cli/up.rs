@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use gridlatch_host::DataDir;
+use gridlatch_pki::pools::Place;
 
 use crate::up;
 
@@ -21,12 +22,15 @@ pub(crate) struct UpArgs {
     /// Where charging stations connect (OCPP over TLS with client certificates)
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8443")]
     ocpp: SocketAddr,
-    /// Where clients enrol for certificates (EST over HTTPS); 127.0.0.1:8444, or any if that is taken
+    /// Where clients enrol (EST) and use the pools, over HTTPS; 127.0.0.1:8444, or any if that is taken
     #[arg(long, value_name = "ADDR:PORT")]
     est: Option<SocketAddr>,
     /// Where OCSP answers and revocation lists are (HTTP); 127.0.0.1:8081, or any if that is taken
     #[arg(long, value_name = "ADDR:PORT")]
     status: Option<SocketAddr>,
+    /// A place the pools may send notifications to: https://HOST or https://HOST:PORT; may be repeated
+    #[arg(long = "notify", value_name = "URL")]
+    notify: Vec<Place>,
     /// Let vehicles without TLS charge too, by external identification only
     #[arg(long)]
     allow_plaintext: bool,
@@ -51,6 +55,7 @@ pub(crate) fn run(args: UpArgs) -> u8 {
         ocpp: args.ocpp,
         est: args.est,
         status: args.status,
+        notify: args.notify,
         allow_plaintext: args.allow_plaintext,
         demo: args.demo,
         verbose: args.verbose,

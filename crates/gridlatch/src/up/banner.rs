@@ -19,6 +19,10 @@ pub(crate) fn print(run: &RunFile, token: &str, data: &Path) {
         ),
         format!("  OCPP      {}<station>  (TLS, client certificates)", run.ocpp),
         format!("  EST       {}  (a secret: gridlatch pki client add)", run.est),
+        format!(
+            "  pools     {}/v1 and /opnc/v1  (a client: gridlatch pki pools client)",
+            run.pools
+        ),
         format!("  OCSP      {}", run.ocsp),
         format!("  CRL       {}", run.crl.replace("{authority}", "<tree>/<CA>")),
     ];

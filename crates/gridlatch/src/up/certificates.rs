@@ -9,22 +9,24 @@ use anyhow::Result;
 use gridlatch_host::{DataDir, Hub, Shutdown};
 use gridlatch_pki::ca::Ca;
 use gridlatch_pki::dev::DevPki;
+use gridlatch_pki::pools::Pools;
 
 use crate::services::{Places, Services};
 
 /// How often certificates that other processes issued (a vehicle's contract) are taken up.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Serves the CA over the development PKI.
+/// Serves the CA over the development PKI, and its pools.
 pub(super) async fn start(
     places: Places,
-    ca: &Ca,
+    (ca, pools): (&Ca, Pools),
     data: &DataDir,
     pki: &Arc<DevPki>,
     (hub, shutdown): (&Hub, &Shutdown),
 ) -> Result<Services> {
     let folder = data.dir("pki")?;
-    let services = Services::start(places, ca, &folder, pki.platform_server()?, hub, shutdown).await?;
+    let credential = pki.platform_server()?;
+    let services = Services::start(places, ca, &folder, credential, Some(pools), hub, shutdown).await?;
     tokio::spawn(follow(ca.clone(), Arc::clone(pki), folder, shutdown.clone()));
     Ok(services)
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use gridlatch_host::{Hub, now};
-use gridlatch_keys::delivery::Kdf;
+use gridlatch_pki::ca::Ca;
 use gridlatch_pki::dev::DevPki;
-use gridlatch_pki::provisioning::{Provisioner, ProvisioningError, Settings};
+use gridlatch_pki::provisioning::{OnDemand, Provisioner, ProvisioningError};
 use gridlatch_platform::{
     ContractProvider, ProvidedContract, Providing, ProvisioningAction, ProvisioningRefusal,
 };
@@ -14,7 +14,8 @@ use gridlatch_session::evcc::Generation as Messages;
 use gridlatch_session::provisioning::Action;
 use gridlatch_store::Store;
 use gridlatch_trust::Generation;
-use gridlatch_vocab::catalogue::provisioning;
+use gridlatch_vocab::catalogue::{pools, provisioning};
+use gridlatch_vocab::{Event, EventSink as _};
 
 /// Who puts the roots of the development PKI into the pool.
 const BY: &str = "up";
@@ -22,34 +23,33 @@ const BY: &str = "up";
 #[derive(Debug)]
 struct Own(Provisioner);
 
-/// The provider, with the roots of the development PKI in its pool. Every simulated vehicle of this PKI may have
-/// a contract on demand.
-pub(super) async fn provider(
-    pki: &Arc<DevPki>,
-    store: &Store,
-    hub: &Hub,
-) -> Result<Arc<dyn ContractProvider>> {
-    let offers = Arc::clone(pki);
-    let settings = Settings {
-        clock: Arc::new(now),
-        kdf: Kdf::default(),
-        on_demand: Some(Arc::new(move |pcid| offers.contract_for(pcid))),
-        intermediates: pki.oem_sub_cas(),
-    };
-    let roots = pki.pool_roots();
-    let service = Provisioner::new(
-        store.clone(),
-        Arc::clone(pki) as _,
-        settings,
-        Arc::new(hub.clone()),
-    );
-    for (kind, root) in roots {
-        service
-            .add_root(kind, &root, BY)
-            .await
-            .context("cannot put a root into the pool")?;
+/// The provisioning service over the CA of the development PKI. Every simulated vehicle of this PKI may have a
+/// contract on demand. What an earlier version kept in the platform's database moves to the CA's.
+pub(super) async fn service(ca: &Ca, pki: &Arc<DevPki>, platform: &Store, hub: &Hub) -> Result<Provisioner> {
+    let moved = ca
+        .store()
+        .pool_take_over(platform)
+        .await
+        .context("cannot move the pools out of platform.db")?;
+    if !moved.is_empty() {
+        let (roots, vehicles, contracts) = (moved.roots, moved.vehicles, moved.contracts);
+        hub.emit(Event::new(
+            now(),
+            pools::MOVED,
+            "pki",
+            format!("{roots} roots, {vehicles} vehicles and {contracts} contracts, from platform.db to pki/ca.db"),
+        ));
     }
-    Ok(Arc::new(Own(service)))
+    let offers = Arc::clone(pki);
+    let on_demand: OnDemand = Arc::new(move |pcid| offers.contract_for(pcid));
+    crate::services::provisioner(ca, Some(on_demand), BY, Arc::new(hub.clone()))
+        .await
+        .context("the provisioning service does not start")
+}
+
+/// The service as the platform asks it.
+pub(super) fn provider(service: Provisioner) -> Arc<dyn ContractProvider> {
+    Arc::new(Own(service))
 }
 
 impl ContractProvider for Own {

@@ -35,7 +35,7 @@ pub use event::StoredEvent;
 pub use open::Store;
 pub use outbox::OutboxItem;
 pub use pool::{
-    ContractStored, POOL_LIST, PoolClient, PoolContract, PoolDelivery, PoolRoot, PoolToken, PoolVehicle,
+    ContractStored, POOL_LIST, PoolClient, PoolContract, PoolDelivery, PoolMoved, PoolRoot, PoolToken, PoolVehicle,
     PoolWebhook, VehicleStored,
 };
 pub use profile::{NewSetpoint, SetpointRecord};

@@ -7,12 +7,14 @@
 mod client;
 mod contract;
 mod root;
+mod takeover;
 mod vehicle;
 mod webhook;
 
 pub use client::{PoolClient, PoolToken};
 pub use contract::{ContractStored, PoolContract};
 pub use root::PoolRoot;
+pub use takeover::PoolMoved;
 pub use vehicle::{PoolVehicle, VehicleStored};
 pub use webhook::{PoolDelivery, PoolWebhook};
 

@@ -288,3 +288,56 @@ async fn the_file_tells_neither_who_nor_what() {
         );
     }
 }
+
+#[tokio::test]
+async fn pools_move_to_another_database_whole_and_a_second_move_finds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = async |name: &str| Store::open(folder.path().join(name).to_str().unwrap()).await.unwrap();
+    let (old, new) = (open("old.db").await, open("new.db").await);
+    let root = PoolRoot {
+        id: "5f0f9d3a-0000-4000-8000-000000000000".to_owned(),
+        kind: "OEM".to_owned(),
+        fingerprint: "22".repeat(32),
+        der: vec![1, 2, 3],
+        added_by: "admin".to_owned(),
+        at: at(0),
+    };
+    old.pool_root_add(root.clone()).await.unwrap();
+    // More than a page, and an order that is not the order of making.
+    for number in 0..130 {
+        let pcid = format!("GLD{number:015}");
+        old.pool_vehicle_put(vehicle(&pcid, "oem")).await.unwrap();
+        for second in 0..1 + i64::from(number == 127) {
+            let emaid = format!("DEGDLC{:08}", number * 10 + second);
+            old.pool_contract_put(contract(&emaid, &pcid, "mo")).await.unwrap();
+        }
+        if number != 127 {
+            continue;
+        }
+        let later = format!("DEGDLC{:08}", number * 10 + 1);
+        assert!(old.pool_contract_prioritise(&pcid, &later, 1).await.unwrap());
+    }
+    // One is there already, under another owner: it stays.
+    let taken = format!("GLD{:015}", 7);
+    new.pool_vehicle_put(vehicle(&taken, "other")).await.unwrap();
+    let moved = new.pool_take_over(&old).await.unwrap();
+    assert_eq!((moved.roots, moved.vehicles, moved.contracts), (1, 130, 131));
+    assert_eq!(new.pool_roots(None).await.unwrap(), vec![root]);
+    assert_eq!(new.pool_vehicle(&taken, None).await.unwrap().unwrap().owner, "other");
+    for number in [0, 127, 129] {
+        let pcid = format!("GLD{number:015}");
+        assert_eq!(new.pool_vehicle(&pcid, None).await.unwrap().unwrap(), vehicle(&pcid, "oem"));
+        let order: Vec<String> = new
+            .pool_contracts_of(&pcid, Some("iso2"))
+            .await
+            .unwrap()
+            .iter()
+            .map(|one| one.emaid.reveal().clone())
+            .collect();
+        let first = format!("DEGDLC{:08}", number * 10);
+        let second = format!("DEGDLC{:08}", number * 10 + 1);
+        assert_eq!(order, if number == 127 { vec![second, first] } else { vec![first] });
+        assert!(old.pool_vehicle(&pcid, None).await.unwrap().is_none());
+    }
+    assert!(new.pool_take_over(&old).await.unwrap().is_empty());
+}

@@ -8,6 +8,7 @@
 mod authority;
 mod ca;
 pub(crate) mod conclude;
+#[cfg(test)]
 mod dev;
 mod error;
 pub(crate) mod install;
@@ -24,6 +25,8 @@ use gridlatch_session::provisioning::{Action, SignedContract};
 use gridlatch_store::Store;
 use gridlatch_trust::Generation;
 use gridlatch_vocab::{Code, Emaid, Event, EventSink, Personal, Timestamp};
+
+use crate::dev::DevPki;
 
 pub use authority::{ContractAuthority, CpsSigner, sign_contract_data};
 pub use ca::CaContracts;
@@ -157,6 +160,17 @@ impl Provisioner {
             self.emit(error.code(), error.to_string());
         }
         answer
+    }
+}
+
+impl DevPki {
+    /// The contract of the simulated vehicle with this PCID, if this PKI has made its provisioning certificate.
+    #[must_use]
+    pub fn contract_for(&self, pcid: &str) -> Option<Emaid> {
+        self.vehicles()
+            .into_iter()
+            .find(|vehicle| vehicle.pcid().reveal() == pcid)
+            .map(|vehicle| vehicle.emaid().reveal().clone())
     }
 }
 

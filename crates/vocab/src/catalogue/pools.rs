@@ -2,6 +2,10 @@
 
 codes! {
     SERVING = "pools.serving", Notice, Nobody, "The certificate pools answer requests.", causes: [], remedy: "Nothing.";
+    MOVED = "pools.moved", Notice, Nobody, "Pools of an earlier version were moved into the database of the certification authority.", causes: [], remedy: "Nothing.";
+    NOT_SERVED = "pools.not_served", Error, Operator, "The certificate pools do not start; enrolment, OCSP and lists do.",
+        causes: ["the policy gives the roles mo or cps nothing", "the key of a CA is away", "the CA has no tree with a CPS"],
+        remedy: "The message names what is missing; correct it and start again.";
     ROOT_ADDED = "pools.root_added", Notice, Nobody, "A root certificate was put into the root pool.", causes: [], remedy: "Nothing; whoever uses the pool trusts it from now on.";
     ROOT_REMOVED = "pools.root_removed", Notice, Nobody, "A root certificate was taken out of the root pool.", causes: [], remedy: "Nothing; certificates below it are refused from now on.";
     VEHICLE_PUBLISHED = "pools.vehicle_published", Info, Nobody, "A manufacturer published a provisioning certificate.", causes: [], remedy: "Nothing.";

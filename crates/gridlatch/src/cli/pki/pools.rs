@@ -1,29 +1,16 @@
 //! `pki pools`: who may use the Plug & Charge pools of this CA, and whose roots they believe.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
-use gridlatch_host::{DataDir, Hub, HubConfig, SecurityLog, Shutdown, now};
-use gridlatch_keys::FileKey;
-use gridlatch_keys::delivery::Kdf;
-use gridlatch_pki::ca::Ca;
-use gridlatch_pki::http::{self, Report};
-use gridlatch_pki::pools::{self, NewClient, Place as GoTo, Places, Pools, Role};
-use gridlatch_pki::provisioning::{CaContracts, Provisioner, ProvisioningError, RootKind, Settings};
-use gridlatch_tls::{Credential, WebServer, WebServerConfig};
-use gridlatch_vocab::Event;
-use gridlatch_vocab::EventSink as _;
-use gridlatch_vocab::catalogue;
+use gridlatch_pki::pools::{NewClient, Places, Pools, Role};
+use gridlatch_pki::provisioning::{Provisioner, ProvisioningError, RootKind};
 use serde_json::json;
 
 use super::{CliError, Place, files, print};
-use crate::say;
+use crate::services::provisioner;
 
-/// The Plug & Charge pools: clients and roots.
+/// The Plug & Charge pools: clients and roots. `pki serve` and `up` serve them.
 #[derive(Debug, Args)]
 #[command(after_help = super::EXIT)]
 pub(crate) struct PoolsArgs {
@@ -41,24 +28,6 @@ enum Command {
     AddRoot(RootArgs),
     /// List the root pool
     Roots,
-    /// Serve the pools until Ctrl-C
-    Serve(ServeArgs),
-}
-
-#[derive(Debug, Args)]
-struct ServeArgs {
-    /// Where clients come; without TLS only an address of this machine
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8445")]
-    listen: SocketAddr,
-    /// The server's certificates, PEM, leaf first
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
-    /// Its private key, PEM (mode 600)
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
-    /// A place notifications may go to: https://HOST or https://HOST:PORT; may be repeated
-    #[arg(long = "notify", value_name = "URL")]
-    places: Vec<GoTo>,
 }
 
 #[derive(Debug, Args)]
@@ -103,29 +72,14 @@ fn refused(error: ProvisioningError) -> CliError {
 }
 
 pub(super) async fn run(args: PoolsArgs) -> Result<(), CliError> {
-    if let Command::Serve(serving) = args.command {
-        return serve(&args.place, serving).await;
-    }
     let opened = args.place.open().await?;
     let format = args.place.format;
-    let contracts = CaContracts::open(opened.ca.clone()).await.map_err(refused)?;
-    let roots = contracts.pool_roots();
-    let settings = Settings {
-        clock: Arc::new(now),
-        kdf: Kdf::default(),
-        on_demand: None,
-        intermediates: Vec::new(),
-    };
-    let store = opened.ca.store().clone();
-    let provisioner = Provisioner::new(store, Arc::new(contracts), settings, opened.sink());
+    let by = &args.place.by;
     let done = async {
-        // The CA's own roots belong there, whatever else does.
-        for (kind, root) in roots {
-            provisioner
-                .add_root(kind, &root, &args.place.by)
-                .await
-                .map_err(refused)?;
-        }
+        // The CA's own roots are there, whatever else is.
+        let provisioner = provisioner(&opened.ca, None, by, opened.sink())
+            .await
+            .map_err(refused)?;
         match args.command {
             Command::Client(client) => {
                 let value = register(&provisioner, client).await?;
@@ -140,7 +94,7 @@ pub(super) async fn run(args: PoolsArgs) -> Result<(), CliError> {
             Command::AddRoot(root) => {
                 for der in files::certificates(&root.file)? {
                     let added = provisioner
-                        .add_root(root.kind, &der, &args.place.by)
+                        .add_root(root.kind, &der, by)
                         .await
                         .map_err(refused)?;
                     print(format, &json!({"id": added.id, "new": added.new}), || {
@@ -163,8 +117,6 @@ pub(super) async fn run(args: PoolsArgs) -> Result<(), CliError> {
                     });
                 }
             }
-            // Handled above: it needs a log that is written while it runs.
-            Command::Serve(_) => {}
         }
         Ok::<(), CliError>(())
     };
@@ -214,100 +166,4 @@ async fn register(provisioner: &Provisioner, client: ClientArgs) -> Result<serde
     let pools = Pools::new(provisioner.clone(), Places::default());
     let secret = pools.register(&client.name, &rights).await.map_err(refused)?;
     Ok(json!({"client_id": client.name, "client_secret": secret.expose()}))
-}
-
-async fn serve(place: &Place, args: ServeArgs) -> Result<(), CliError> {
-    let tls = match (&args.tls_cert, &args.tls_key) {
-        (Some(cert), Some(key)) => {
-            let key = FileKey::load(key).map_err(CliError::run)?;
-            let credential = Credential::new("pools", files::certificates(cert)?, Arc::new(key));
-            let server = WebServer::new(WebServerConfig {
-                credential,
-                client_roots: Vec::new(),
-                handshake_timeout: Duration::from_secs(10),
-            });
-            Some(Arc::new(server.map_err(CliError::run)?))
-        }
-        _ if args.listen.ip().is_loopback() => None,
-        _ => {
-            return Err(CliError::Usage(
-                "tokens and contracts do not go over a network without TLS: give --tls-cert and --tls-key"
-                    .to_owned(),
-            ));
-        }
-    };
-    let data = DataDir::open(&place.data).map_err(CliError::run)?;
-    let Some(_claim) = data.claim().map_err(CliError::run)? else {
-        return Err(CliError::Usage(format!(
-            "another gridlatch runs on {}",
-            data.root().display()
-        )));
-    };
-    let log = data.path("security.jsonl");
-    let log = SecurityLog::open(&log).with_context(|| format!("cannot open {}", log.display()))?;
-    let hub = Hub::new(HubConfig::default(), Some(log));
-    let store = place.store(false).await?;
-    let ca = Ca::open(store.clone(), place.keys(), Arc::new(hub.clone())).await?;
-    let contracts = CaContracts::open(ca).await.map_err(refused)?;
-    let roots = contracts.pool_roots();
-    let settings = Settings {
-        clock: Arc::new(now),
-        kdf: Kdf::default(),
-        on_demand: None,
-        intermediates: Vec::new(),
-    };
-    let provisioner = Provisioner::new(store, Arc::new(contracts), settings, Arc::new(hub.clone()));
-    for (kind, root) in roots {
-        provisioner
-            .add_root(kind, &root, &place.by)
-            .await
-            .map_err(refused)?;
-    }
-    let pools = Pools::new(provisioner, Places::only(args.places));
-    let listener = tokio::net::TcpListener::bind(args.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", args.listen))?;
-    let at = listener.local_addr().map_err(CliError::run)?;
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    say::result(format!("  pools  {scheme}://{at}\n  Ctrl-C stops."));
-    hub.emit(Event::new(
-        now(),
-        catalogue::pools::SERVING,
-        "pki",
-        format!("the pools at {scheme}://{at}"),
-    ));
-    let stop = Shutdown::new();
-    let delivering = tokio::spawn({
-        let (pools, stop) = (pools.clone(), stop.clone());
-        async move { pools.deliver(stop).await }
-    });
-    let report = Report::new(Arc::new(hub.clone()));
-    let serving = tokio::spawn(http::serve(
-        listener,
-        tls,
-        pools::router(pools),
-        report,
-        stop.clone(),
-    ));
-    stopped().await;
-    stop.cancel();
-    let _ = serving.await;
-    let _ = delivering.await;
-    Ok(())
-}
-
-/// Until somebody asks the process to end.
-async fn stopped() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
-    }
 }

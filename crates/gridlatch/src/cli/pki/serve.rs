@@ -6,34 +6,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use gridlatch_host::{DataDir, Hub, HubConfig, SecurityLog, Shutdown};
+use gridlatch_host::{DataDir, Hub, HubConfig, SecurityLog, Shutdown, now};
 use gridlatch_keys::{FileKey, Signer as _, write_atomically};
 use gridlatch_pki::ca::{Ca, Order, Requester, Role, World};
+use gridlatch_pki::pools::{Place as Webhook, Places as Notify, Pools};
 use gridlatch_tls::Credential;
 use gridlatch_trust::build::{AltName, Subject};
 use gridlatch_trust::certificate;
 use gridlatch_trust::profile::Kind;
+use gridlatch_vocab::catalogue::pools;
+use gridlatch_vocab::{Event, EventSink};
 use serde_json::json;
 
 use super::{CliError, Place, print};
 use crate::say;
-use crate::services::{Places, Services};
+use crate::services::{Places, Services, provisioner};
 
 /// The CA that certifies the service itself.
 const ISSUER: &str = "ocpp/csms-sub";
 /// How often the service looks at its own certificate.
 const LOOK: Duration = Duration::from_secs(3600);
 
-/// Serve enrolment (EST), OCSP and revocation lists until Ctrl-C.
+/// Serve enrolment (EST), the Plug & Charge pools, OCSP and revocation lists until Ctrl-C.
 ///
-/// Enrolment takes HTTPS with a certificate from the CA's own tree for OCPP, issued and renewed here.
-/// Clients are known by a certificate of this CA or by a secret (`pki client add`).
+/// Enrolment and the pools take HTTPS with a certificate from the CA's own tree for OCPP, issued and renewed here.
+/// Whoever enrols is known by a certificate of this CA or by a secret (`pki client add`), whoever uses the pools by
+/// a token for its secret (`pki pools client`).
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::EXIT)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(super) place: Place,
-    /// Where clients enrol (HTTPS); 127.0.0.1:8444 when not given
+    /// Where clients enrol and use the pools (HTTPS); 127.0.0.1:8444 when not given
     #[arg(long, value_name = "ADDR:PORT")]
     est: Option<SocketAddr>,
     /// Where OCSP and revocation lists are (HTTP); 127.0.0.1:8081 when not given
@@ -42,6 +46,9 @@ pub(crate) struct ServeArgs {
     /// A host name or address clients reach this machine by; may be repeated
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
+    /// A place the pools may send notifications to: https://HOST or https://HOST:PORT; may be repeated
+    #[arg(long = "notify", value_name = "URL")]
+    notify: Vec<Webhook>,
 }
 
 pub(super) async fn run(args: ServeArgs) -> Result<(), CliError> {
@@ -59,9 +66,23 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), CliError> {
     let store = args.place.store(false).await?;
     let ca = Ca::open(store, args.place.keys(), Arc::new(hub.clone())).await?;
     let places = Places::take(args.est, args.status).await?;
+    let sink: Arc<dyn EventSink> = Arc::new(hub.clone());
+    // Enrolment and OCSP are not held up by what only contracts need.
+    let pools = match provisioner(&ca, None, &args.place.by, sink).await {
+        Ok(service) => Some(Pools::new(service, Notify::only(args.notify))),
+        Err(error) => {
+            hub.emit(Event::new(now(), pools::NOT_SERVED, "pki", error.to_string()));
+            say::talk(format!("the pools are not served: {}: {error}", error.code()));
+            None
+        }
+    };
     let mut lines = vec![
         String::new(),
         format!("  EST    https://{}/.well-known/est", places.est_at),
+        match pools {
+            Some(_) => format!("  pools  https://{0}/v1 and https://{0}/opnc/v1", places.est_at),
+            None => "  pools  not served".to_owned(),
+        },
         format!("  OCSP   {}", places.ocsp_url()),
         format!("  CRL    {}", places.crl_url()),
         String::new(),
@@ -76,6 +97,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), CliError> {
     lines.push("  Ctrl-C stops.".to_owned());
     let ready = json!({
         "est": format!("https://{}/.well-known/est", places.est_at),
+        "pools": pools.as_ref().map(|_| format!("https://{}", places.est_at)),
         "ocsp": places.ocsp_url(),
         "crl": places.crl_url(),
     });
@@ -83,7 +105,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), CliError> {
     let folder = args.place.folder();
     let shutdown = Shutdown::new();
     let credential = credential(&ca, &folder, &names).await?;
-    let services = Services::start(places, &ca, &folder, credential, &hub, &shutdown).await?;
+    let services = Services::start(places, &ca, &folder, credential, pools, &hub, &shutdown).await?;
     print(args.place.format, &ready, || lines.join("\n"));
     let stopped = wait_for_stop();
     tokio::pin!(stopped);

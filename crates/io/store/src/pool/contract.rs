@@ -203,7 +203,7 @@ impl Store {
         .await
     }
 
-    fn read_contract(&self, row: &Row) -> Result<PoolContract> {
+    pub(super) fn read_contract(&self, row: &Row) -> Result<PoolContract> {
         let corrupt = || StoreError::Corrupt("a contract");
         let document = sealed::open(&self.pseudonyms, &place(&row.text(0)?), &row.text(6)?)?;
         let document: Document = serde_json::from_slice(&document).map_err(|_| corrupt())?;

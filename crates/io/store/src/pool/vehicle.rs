@@ -143,7 +143,7 @@ impl Store {
         Ok((removed > 0).then_some(emaids))
     }
 
-    fn read_vehicle(&self, lookup: &str, row: &Row) -> Result<PoolVehicle> {
+    pub(super) fn read_vehicle(&self, lookup: &str, row: &Row) -> Result<PoolVehicle> {
         let corrupt = || StoreError::Corrupt("a vehicle");
         let document = sealed::open(&self.pseudonyms, &place(lookup), &row.text(3)?)?;
         let document: Document = serde_json::from_slice(&document).map_err(|_| corrupt())?;

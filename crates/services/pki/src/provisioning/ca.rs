@@ -58,9 +58,7 @@ impl CaContracts {
     }
 
     /// Every root of the CA that the root pool should hold, with its kind (DER).
-    ///
-    /// # Errors
-    /// A root cannot be loaded.
+    #[must_use]
     pub fn pool_roots(&self) -> Vec<(RootKind, Vec<u8>)> {
         self.ca
             .authorities()
@@ -75,6 +73,19 @@ impl CaContracts {
                 };
                 Some((kind, authority.der.clone()))
             })
+            .collect()
+    }
+}
+
+impl CaContracts {
+    /// The CA's car makers' sub-CAs (DER): vehicles of ISO 15118-2 do not send them.
+    #[must_use]
+    pub fn oem_sub_cas(&self) -> Vec<Vec<u8>> {
+        self.ca
+            .authorities()
+            .into_iter()
+            .filter(|authority| matches!(authority.profile.kind, Kind::OemSub1 | Kind::OemSub2))
+            .map(|authority| authority.der.clone())
             .collect()
     }
 }

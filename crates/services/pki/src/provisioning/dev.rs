@@ -1,4 +1,4 @@
-//! The development PKI as the authority behind contracts.
+//! The development PKI as the authority behind contracts: for tests, which need no CA with a database.
 
 use gridlatch_keys::Signer as _;
 use gridlatch_trust::Generation;
@@ -82,14 +82,5 @@ impl DevPki {
             .into_iter()
             .flat_map(|world| ["oem-sub2", "oem-sub1"].map(|name| self.ca(world, name).der.clone()))
             .collect()
-    }
-
-    /// The contract of the simulated vehicle with this PCID, if this PKI has made its provisioning certificate.
-    #[must_use]
-    pub fn contract_for(&self, pcid: &str) -> Option<Emaid> {
-        self.vehicles()
-            .into_iter()
-            .find(|vehicle| vehicle.pcid().reveal() == pcid)
-            .map(|vehicle| vehicle.emaid().reveal().clone())
     }
 }
