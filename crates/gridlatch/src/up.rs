@@ -22,7 +22,9 @@ use gridlatch_host::{DataDir, Hub, HubConfig, SecurityLog, Shutdown, now};
 use gridlatch_pki::ca::Ca;
 use gridlatch_pki::dev::{self, DevPki, VehicleName};
 use gridlatch_pki::pools::{Place, Pools};
-use gridlatch_platform::{BillSigner, ContractProvider, Platform, PlatformConfig, PlatformHandle, RevocationCheck};
+use gridlatch_platform::{
+    BillSigner, ContractProvider, Platform, PlatformConfig, PlatformHandle, RevocationCheck,
+};
 use gridlatch_store::{Store, TokenStatus};
 use gridlatch_tls::{PlatformServer, PlatformServerConfig};
 use gridlatch_vocab::{Event, EventSink as _, Personal, StationId, catalogue};
@@ -101,13 +103,24 @@ async fn serve(config: UpConfig) -> Result<()> {
     let revocation = authority::revocation(&ocsp, &crl);
     let contracts = contracts::service(&ca, &pki, &store, &hub).await?;
     let provider = contracts::provider(contracts.clone());
-    let platform = start_platform(&config, &pki, (&ca, revocation, provider), &store, &hub, &shutdown).await?;
+    let platform = start_platform(
+        &config,
+        &pki,
+        (&ca, revocation, provider),
+        &store,
+        &hub,
+        &shutdown,
+    )
+    .await?;
     register_demo(&platform).await?;
     let stations = stations::start(&config, &data, (&ca, &pki), &platform, &hub).await?;
     // What the stations were just delivered with can be revoked like anything else.
     ca.adopt_issued(&pki).await?;
     let web = web::start(&config, &data, &platform, pki.csms_roots(), (&hub, &shutdown)).await?;
-    let pools = Pools::new(contracts, gridlatch_pki::pools::Places::only(config.notify.clone()));
+    let pools = Pools::new(
+        contracts,
+        gridlatch_pki::pools::Places::only(config.notify.clone()),
+    );
     let certificates = certificates::start(places, (&ca, pools), &data, &pki, (&hub, &shutdown)).await?;
 
     let mut run = RunFile {

@@ -125,7 +125,7 @@ pub(crate) fn run(command: PkiCommand) -> u8 {
             Command::Approve(args) => (args.place.format, approve::run(args).await),
             Command::Operator(args) => (args.format(), approve::operator(args).await),
             Command::Key(args) => (args.format(), key::run(&args)),
-            Command::Pools(args) => (args.place.format, pools::run(args).await),
+            Command::Pools(args) => (args.format(), pools::run(args).await),
             Command::Serve(args) => (args.place.format, serve::run(args).await),
             Command::Client(args) => (args.format(), client::run(args)),
             Command::Policy(args) => (args.format(), policy::run(args).await),

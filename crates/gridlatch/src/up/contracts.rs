@@ -37,7 +37,9 @@ pub(super) async fn service(ca: &Ca, pki: &Arc<DevPki>, platform: &Store, hub: &
             now(),
             pools::MOVED,
             "pki",
-            format!("{roots} roots, {vehicles} vehicles and {contracts} contracts, from platform.db to pki/ca.db"),
+            format!(
+                "{roots} roots, {vehicles} vehicles and {contracts} contracts, from platform.db to pki/ca.db"
+            ),
         ));
     }
     let offers = Arc::clone(pki);

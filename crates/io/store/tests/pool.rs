@@ -292,7 +292,11 @@ async fn the_file_tells_neither_who_nor_what() {
 #[tokio::test]
 async fn pools_move_to_another_database_whole_and_a_second_move_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let open = async |name: &str| Store::open(folder.path().join(name).to_str().unwrap()).await.unwrap();
+    let open = async |name: &str| {
+        Store::open(folder.path().join(name).to_str().unwrap())
+            .await
+            .unwrap()
+    };
     let (old, new) = (open("old.db").await, open("new.db").await);
     let root = PoolRoot {
         id: "5f0f9d3a-0000-4000-8000-000000000000".to_owned(),
@@ -309,7 +313,9 @@ async fn pools_move_to_another_database_whole_and_a_second_move_finds_nothing() 
         old.pool_vehicle_put(vehicle(&pcid, "oem")).await.unwrap();
         for second in 0..1 + i64::from(number == 127) {
             let emaid = format!("DEGDLC{:08}", number * 10 + second);
-            old.pool_contract_put(contract(&emaid, &pcid, "mo")).await.unwrap();
+            old.pool_contract_put(contract(&emaid, &pcid, "mo"))
+                .await
+                .unwrap();
         }
         if number != 127 {
             continue;
@@ -323,10 +329,16 @@ async fn pools_move_to_another_database_whole_and_a_second_move_finds_nothing() 
     let moved = new.pool_take_over(&old).await.unwrap();
     assert_eq!((moved.roots, moved.vehicles, moved.contracts), (1, 130, 131));
     assert_eq!(new.pool_roots(None).await.unwrap(), vec![root]);
-    assert_eq!(new.pool_vehicle(&taken, None).await.unwrap().unwrap().owner, "other");
+    assert_eq!(
+        new.pool_vehicle(&taken, None).await.unwrap().unwrap().owner,
+        "other"
+    );
     for number in [0, 127, 129] {
         let pcid = format!("GLD{number:015}");
-        assert_eq!(new.pool_vehicle(&pcid, None).await.unwrap().unwrap(), vehicle(&pcid, "oem"));
+        assert_eq!(
+            new.pool_vehicle(&pcid, None).await.unwrap().unwrap(),
+            vehicle(&pcid, "oem")
+        );
         let order: Vec<String> = new
             .pool_contracts_of(&pcid, Some("iso2"))
             .await
@@ -336,7 +348,14 @@ async fn pools_move_to_another_database_whole_and_a_second_move_finds_nothing() 
             .collect();
         let first = format!("DEGDLC{:08}", number * 10);
         let second = format!("DEGDLC{:08}", number * 10 + 1);
-        assert_eq!(order, if number == 127 { vec![second, first] } else { vec![first] });
+        assert_eq!(
+            order,
+            if number == 127 {
+                vec![second, first]
+            } else {
+                vec![first]
+            }
+        );
         assert!(old.pool_vehicle(&pcid, None).await.unwrap().is_none());
     }
     assert!(new.pool_take_over(&old).await.unwrap().is_empty());

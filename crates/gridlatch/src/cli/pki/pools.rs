@@ -8,14 +8,13 @@ use gridlatch_pki::provisioning::{Provisioner, ProvisioningError, RootKind};
 use serde_json::json;
 
 use super::{CliError, Place, files, print};
+use crate::cli::Format;
 use crate::services::provisioner;
 
 /// The Plug & Charge pools: clients and roots. `pki serve` and `up` serve them.
 #[derive(Debug, Args)]
 #[command(after_help = super::EXIT)]
 pub(crate) struct PoolsArgs {
-    #[command(flatten)]
-    pub(super) place: Place,
     #[command(subcommand)]
     command: Command,
 }
@@ -27,11 +26,33 @@ enum Command {
     /// Put a root certificate into the root pool
     AddRoot(RootArgs),
     /// List the root pool
-    Roots,
+    Roots(RootsArgs),
+}
+
+#[derive(Debug, Args)]
+struct RootsArgs {
+    #[command(flatten)]
+    place: Place,
+}
+
+impl PoolsArgs {
+    const fn place(&self) -> &Place {
+        match &self.command {
+            Command::Client(args) => &args.place,
+            Command::AddRoot(args) => &args.place,
+            Command::Roots(args) => &args.place,
+        }
+    }
+
+    pub(super) const fn format(&self) -> Format {
+        self.place().format
+    }
 }
 
 #[derive(Debug, Args)]
 struct ClientArgs {
+    #[command(flatten)]
+    place: Place,
     /// Its name, which is its client_id: 1 to 64 letters, digits, - and _
     name: String,
     /// What it is; may be repeated
@@ -56,6 +77,8 @@ enum RoleArg {
 
 #[derive(Debug, Args)]
 struct RootArgs {
+    #[command(flatten)]
+    place: Place,
     /// The certificate, PEM or DER
     file: PathBuf,
     /// Whose root it is: v2g, mo, oem or pe
@@ -72,12 +95,12 @@ fn refused(error: ProvisioningError) -> CliError {
 }
 
 pub(super) async fn run(args: PoolsArgs) -> Result<(), CliError> {
-    let opened = args.place.open().await?;
-    let format = args.place.format;
-    let by = &args.place.by;
+    let opened = args.place().open().await?;
+    let format = args.format();
+    let by = args.place().by.clone();
     let done = async {
         // The CA's own roots are there, whatever else is.
-        let provisioner = provisioner(&opened.ca, None, by, opened.sink())
+        let provisioner = provisioner(&opened.ca, None, &by, opened.sink())
             .await
             .map_err(refused)?;
         match args.command {
@@ -94,7 +117,7 @@ pub(super) async fn run(args: PoolsArgs) -> Result<(), CliError> {
             Command::AddRoot(root) => {
                 for der in files::certificates(&root.file)? {
                     let added = provisioner
-                        .add_root(root.kind, &der, by)
+                        .add_root(root.kind, &der, &by)
                         .await
                         .map_err(refused)?;
                     print(format, &json!({"id": added.id, "new": added.new}), || {
@@ -102,7 +125,7 @@ pub(super) async fn run(args: PoolsArgs) -> Result<(), CliError> {
                     });
                 }
             }
-            Command::Roots => {
+            Command::Roots(_) => {
                 let store = provisioner.store();
                 for root in store.pool_roots(None).await.map_err(CliError::run)? {
                     let value = json!({

@@ -121,7 +121,12 @@ impl Store {
         self.pool_contract_put(found).await?;
         self.execute(
             "UPDATE pool_contract SET priority = $1 WHERE vehicle = $2 AND lookup = $3 AND generation = $4",
-            params![place, vehicle::lookup(&self.pseudonyms, pcid.reveal()), lookup, generation],
+            params![
+                place,
+                vehicle::lookup(&self.pseudonyms, pcid.reveal()),
+                lookup,
+                generation
+            ],
         )
         .await?;
         Ok(())
