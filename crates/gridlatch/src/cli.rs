@@ -69,3 +69,6 @@ pub(crate) fn run(cli: Cli) -> u8 {
         Command::Bench(command) => bench::run(command),
     }
 }
+
+#[cfg(test)]
+mod documents;

@@ -2,6 +2,7 @@
 
 use gridlatch_host::Hub;
 use gridlatch_store::{CdrRecord, EventQuery, Result, SetpointRecord, StationRecord, Store};
+use gridlatch_vocab::catalogue::cable;
 use gridlatch_vocab::{Event, EvseId, MilliWattHours, StationId, Timestamp, TransactionId};
 use rust_decimal::Decimal;
 
@@ -140,6 +141,7 @@ pub(crate) async fn session(
     let mut events: Vec<Event> = stored.into_iter().map(|(_, event)| event).collect();
     merge(&mut events, hub.recent(SESSION_EVENTS));
     events.retain(|event| of_session(&session, event));
+    only_of_its_vehicle(&session.transaction, session.evse, session.started, &mut events);
     let bill = match store.cdr_of(station, transaction).await? {
         Some(CdrRecord {
             id,
@@ -179,6 +181,33 @@ pub(crate) fn of_session(session: &Session, event: &Event) -> bool {
         && session
             .ended
             .is_none_or(|end| event.at.unix_millis() <= end.unix_millis() + 60_000)
+}
+
+/// Takes away what another vehicle did at the same EVSE shortly before or after: a vehicle's time begins when it is
+/// plugged in.
+fn only_of_its_vehicle(
+    transaction: &TransactionId,
+    evse: EvseId,
+    started: Timestamp,
+    events: &mut Vec<Event>,
+) {
+    let plugged = |event: &&Event| event.code == cable::PLUGGED_IN && event.evse == Some(evse);
+    let own = events
+        .iter()
+        .filter(plugged)
+        .map(|event| event.at)
+        .filter(|at| *at <= started)
+        .max();
+    let next = events
+        .iter()
+        .filter(plugged)
+        .map(|event| event.at)
+        .filter(|at| *at > started)
+        .min();
+    events.retain(|event| {
+        event.transaction.as_ref() == Some(transaction)
+            || own.is_none_or(|own| event.at >= own) && next.is_none_or(|next| event.at < next)
+    });
 }
 
 /// Sessions of a list page, and the cursor of the next one.
@@ -366,4 +395,54 @@ fn evse_of(station: &mut Station, id: EvseId) -> &mut Evse {
         }
     };
     &mut station.evses[index]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use gridlatch_vocab::catalogue::{session, tls};
+
+    use super::*;
+
+    #[test]
+    fn the_page_of_a_session_shows_its_own_vehicle_only() {
+        let at = |second: i64| Timestamp::from_unix_millis(second * 1_000);
+        let event = |second, code, evse| {
+            let event = Event::new(at(second), code, "station", "");
+            let event = event.station(&"GL-1".parse().unwrap());
+            match evse {
+                Some(evse) => event.evse(EvseId(evse)),
+                None => event,
+            }
+        };
+        let own: TransactionId = "own".parse().unwrap();
+        let mut events = vec![
+            // The vehicle before.
+            event(80, tls::ESTABLISHED, Some(1)),
+            event(90, cable::UNPLUGGED, Some(1)),
+            // This one; the transaction begins at 105.
+            event(100, cable::PLUGGED_IN, Some(1)),
+            event(102, tls::ESTABLISHED, Some(1)),
+            event(103, tls::ESTABLISHED, None),
+            event(110, session::STOPPED, Some(1)),
+            // Its bill is late, the next vehicle early.
+            event(120, cable::PLUGGED_IN, Some(1)),
+            event(121, tls::ESTABLISHED, Some(1)),
+            event(122, session::STOPPED, Some(1)).transaction(&own),
+            event(95, cable::PLUGGED_IN, Some(2)),
+        ];
+        only_of_its_vehicle(&own, EvseId(1), at(105), &mut events);
+        let seconds: Vec<i64> = events
+            .iter()
+            .map(|event| event.at.unix_millis() / 1_000)
+            .collect();
+        assert_eq!(seconds, [100, 102, 103, 110, 122]);
+        // A station that does not say when a cable is plugged in: nothing is known, nothing goes.
+        let mut events = vec![
+            event(80, tls::ESTABLISHED, Some(1)),
+            event(121, tls::ESTABLISHED, Some(1)),
+        ];
+        only_of_its_vehicle(&own, EvseId(1), at(105), &mut events);
+        assert_eq!(events.len(), 2);
+    }
 }

@@ -143,7 +143,7 @@ fn stations(stations: &[Station]) -> Markup {
             } @else {
                 div.scroll {
                     table {
-                        thead { tr { th { "Station" } th { "Connection" } th { "Connectors" } th.num.opt { "Last heard" } } }
+                        thead { tr { th { "Station" } th { "Connection" } th { "Connectors" } th.num.opt { "Last heartbeat" } } }
                         tbody {
                             @for station in stations {
                                 tr data-key=(station.id) {

@@ -97,7 +97,7 @@ fn state(station: &Station) -> Markup {
     html! {
         p.statusline {
             (connection(station))
-            @if let Some(at) = station.last_seen { span.dim { "last heard " (clock(at)) } }
+            @if let Some(at) = station.last_seen { span.dim { "last heartbeat " (clock(at)) } }
         }
     }
 }
