@@ -23,9 +23,6 @@ use crate::{install, signer, staple};
 /// Pause before a request is repeated because the station answered `Ongoing`, milliseconds.
 const REPEAT_MS: u64 = 50;
 
-/// The name this component has in events.
-const SOURCE: &str = "evcc";
-
 /// Charges: plugs in, finds the station, proves itself, moves energy, stops. Every finished step goes to
 /// `steps` (a receiver nobody reads any more is no reason to stop), every refusal to `events`.
 pub async fn charge(
@@ -73,7 +70,7 @@ async fn run(
     let asked = Instant::now();
     let transport = connect_to_station(config, report).await?;
     report.summary.connected_ms = Some(asked.elapsed().as_secs_f64() * 1e3);
-    let session = open(config, &transport, battery)
+    let session = open(config, &transport, battery, &report.events)
         .map_err(|message| Failure::new(StepName::Protocol, codes::CONTRACT_UNUSABLE, message))?;
     report.enter(StepName::Protocol);
     let mut running = Running {
@@ -211,11 +208,16 @@ fn serial(handshake: &Handshake) -> Option<String> {
         .map(|summary| summary.serial_hex)
 }
 
-fn open(config: &ChargeConfig, transport: &Transport, battery: &Battery) -> Result<EvccSession, String> {
+fn open(
+    config: &ChargeConfig,
+    transport: &Transport,
+    battery: &Battery,
+    events: &Arc<dyn EventSink>,
+) -> Result<EvccSession, String> {
     let authorisation = match &config.auth {
         Auth::Eim => Authorisation::Eim,
         Auth::Contract(credential) => Authorisation::Contract(signer::contract(credential)?),
-        Auth::Install(credential) => Authorisation::Install(install::wish(credential)?),
+        Auth::Install(credential) => Authorisation::Install(install::wish(credential, Arc::clone(events))?),
     };
     EvccSession::new(
         EvccConfig {
@@ -323,7 +325,7 @@ impl Report {
     }
 
     fn emit(&self, code: gridlatch_vocab::Code, message: String) {
-        let mut event = Event::new(gridlatch_host::now(), code, SOURCE, message);
+        let mut event = Event::new(gridlatch_host::now(), code, crate::SOURCE, message);
         event.session.clone_from(&self.summary.session);
         self.events.emit(event);
     }
@@ -367,7 +369,7 @@ impl Report {
         let mut event = Event::new(
             gridlatch_host::now(),
             failure.code,
-            SOURCE,
+            crate::SOURCE,
             failure.message.clone(),
         )
         .with("step", failure.step.as_str())

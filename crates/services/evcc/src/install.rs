@@ -1,18 +1,20 @@
 //! A contract that comes over the cable: judged, opened, kept, and only then used.
 
+mod judge;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use gridlatch_host::now;
 use gridlatch_keys::delivery::{Kdf, Sealed, additional_data, open_p521};
 use gridlatch_keys::{FileKey, KeyAlgorithm, write_atomically};
-use gridlatch_session::evcc::{Contract, ContractAcceptance, ContractWish, Generation};
+use gridlatch_session::evcc::{Contract, ContractAcceptance, ContractWish};
 use gridlatch_session::provisioning::{Action, Delivery, RootId, SignedContract, agree_p256, open_iso2};
-use gridlatch_trust::profile::{Kind, Profile};
-use gridlatch_trust::{certificate, verdict};
+use gridlatch_trust::certificate;
 use gridlatch_vocab::catalogue::{key as key_codes, pnc, provisioning};
-use gridlatch_vocab::{Code, Emaid, Personal};
+use gridlatch_vocab::{Code, Event, EventSink, Personal};
 
+pub use self::judge::WithoutMoRoot;
 use crate::config::ContractCredential;
 use crate::signer;
 
@@ -31,6 +33,10 @@ pub struct InstallCredential {
     pub emaid: Option<Personal<String>>,
     /// V2G roots (DER) that the signer of contracts must lead to.
     pub roots: Vec<Vec<u8>>,
+    /// Roots of mobility operators (DER) that a contract must lead to, of either standard.
+    pub mo_roots: Vec<Vec<u8>>,
+    /// What to do where none of them is of the standard spoken.
+    pub without_mo_root: WithoutMoRoot,
     /// Where the contract is kept; not at all, without one.
     pub keep: Option<ContractFolder>,
 }
@@ -106,7 +112,10 @@ impl ContractFolder {
 }
 
 /// The wish as the session takes it; `Err` names what it cannot use.
-pub(crate) fn wish(credential: &InstallCredential) -> Result<ContractWish, String> {
+pub(crate) fn wish(
+    credential: &InstallCredential,
+    events: Arc<dyn EventSink>,
+) -> Result<ContractWish, String> {
     let roots = credential
         .roots
         .iter()
@@ -136,57 +145,39 @@ pub(crate) fn wish(credential: &InstallCredential) -> Result<ContractWish, Strin
         signer: identity.signer,
         roots,
         emaids: credential.emaid.iter().cloned().collect(),
-        acceptance: Box::new(Acceptance(credential.clone())),
+        acceptance: Box::new(Acceptance {
+            credential: credential.clone(),
+            events,
+        }),
     })
 }
 
-#[derive(Debug)]
-struct Acceptance(InstallCredential);
+struct Acceptance {
+    credential: InstallCredential,
+    events: Arc<dyn EventSink>,
+}
+
+impl core::fmt::Debug for Acceptance {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Acceptance")
+            .field("credential", &self.credential)
+            .finish_non_exhaustive()
+    }
+}
 
 impl ContractAcceptance for Acceptance {
     fn accept(&self, offered: &SignedContract) -> Result<Contract, (Code, String)> {
         let contract = offered.contract();
-        let (signer, leaf_profile) = match offered.generation() {
-            Generation::Iso2 => (Profile::iso2(Kind::CpsLeaf), Profile::iso2(Kind::ContractLeaf)),
-            Generation::Iso20 => (Profile::iso20(Kind::CpsLeaf), Profile::iso20(Kind::ContractLeaf)),
-        };
-        verdict::check(offered.cps_chain(), &self.0.roots, signer, now()).map_err(|rejected| {
-            let why = format!(
-                "the provisioning service's chain ({}): {}",
-                rejected.code.as_str(),
-                rejected.message
-            );
-            (pnc::OFFER_UNTRUSTED, why)
-        })?;
-        // The vehicle knows no mobility operator's root [V2G2-926]; what it can see is that the certificate is a
-        // contract's, in time, and of the contract that was signed.
-        let leaf = contract.chain.first().map_or(&[][..], Vec::as_slice);
-        let untrusted = |why: String| (pnc::OFFER_UNTRUSTED, format!("the contract certificate: {why}"));
-        let top = contract.chain.last().cloned().unwrap_or_default();
-        let below: Vec<Vec<u8>> = contract
-            .chain
-            .iter()
-            .take(contract.chain.len().saturating_sub(1))
-            .cloned()
-            .collect();
-        if below.is_empty() {
-            return Err(untrusted("it came without the sub-CA that issued it".to_owned()));
-        }
-        verdict::check(&below, &[top], leaf_profile, now())
-            .map_err(|rejected| untrusted(format!("{} ({})", rejected.message, rejected.code.as_str())))?;
-        let named = certificate::emaid_of(leaf).map_err(|error| untrusted(error.to_string()))?;
-        let same = contract
-            .emaid
-            .reveal()
-            .parse::<Emaid>()
-            .is_ok_and(|emaid| emaid == *named.reveal());
-        if !same {
-            return Err(untrusted(
-                "the contract id beside it is another than the one in it".to_owned(),
-            ));
-        }
+        let basis = judge::judge(&self.credential, offered, now())?;
         let key = Arc::new(self.open(offered)?);
-        if let Some(keep) = &self.0.keep {
+        let usable = signer::contract(&ContractCredential {
+            emaid: contract.emaid.clone(),
+            chain: contract.chain.clone(),
+            key: Arc::clone(&key) as _,
+        })
+        .map_err(|why| (provisioning::KEY_MISMATCH, why))?;
+        // Last: what is refused leaves nothing behind.
+        if let Some(keep) = &self.credential.keep {
             keep.write(&contract.chain, &key).map_err(|why| {
                 (
                     key_codes::UNAVAILABLE,
@@ -194,12 +185,13 @@ impl ContractAcceptance for Acceptance {
                 )
             })?;
         }
-        signer::contract(&ContractCredential {
-            emaid: contract.emaid.clone(),
-            chain: contract.chain.clone(),
-            key,
-        })
-        .map_err(|why| (provisioning::KEY_MISMATCH, why))
+        self.events.emit(Event::new(
+            now(),
+            pnc::CONTRACT_INSTALLED,
+            crate::SOURCE,
+            format!("a contract was installed; {}", basis.text()),
+        ));
+        Ok(usable)
     }
 }
 
@@ -211,7 +203,11 @@ impl Acceptance {
         let mismatch = |why: String| (provisioning::KEY_MISMATCH, why);
         match contract.delivery {
             Delivery::P256 => {
-                let own = self.0.key.scalar().map_err(|error| mismatch(error.to_string()))?;
+                let own = self
+                    .credential
+                    .key
+                    .scalar()
+                    .map_err(|error| mismatch(error.to_string()))?;
                 let scalar = open_iso2(&contract.encrypted_key, &contract.dh_public_key, leaf, &|peer| {
                     agree_p256(&own, peer).ok()
                 })
@@ -226,8 +222,8 @@ impl Acceptance {
                 let public =
                     certificate::public_key_der(leaf).map_err(|error| mismatch(error.to_string()))?;
                 let id = certificate::subject_key_id(leaf);
-                let aad = additional_data(self.0.pcid.reveal(), &id);
-                open_p521(&sealed, &self.0.key, &public, &aad, &Kdf::default())
+                let aad = additional_data(self.credential.pcid.reveal(), &id);
+                open_p521(&sealed, &self.credential.key, &public, &aad, &Kdf::default())
                     .map_err(|error| mismatch(error.to_string()))
             }
             Delivery::X448 | Delivery::Tpm => Err(mismatch(

@@ -18,12 +18,15 @@ mod session;
 mod signer;
 mod staple;
 
+/// The name this component has in events.
+pub(crate) const SOURCE: &str = "evcc";
+
 pub use battery::{Battery, BatteryConfig};
 pub use charge::charge;
 pub use config::{Auth, ChargeConfig, ContractCredential, DiscoverAt, LinkConfig, Plug, TlsSetup};
 pub use gridlatch_session::evcc::{Control, Energy, Failure, Generation, Goal, StepName, Wish};
 pub use gridlatch_session::provisioning::Action;
-pub use install::{ContractFolder, InstallCredential};
+pub use install::{ContractFolder, InstallCredential, WithoutMoRoot};
 pub use outcome::{Outcome, Step, Summary, TlsSummary};
 pub use progress::Progress;
 pub use staple::StaplePolicy;

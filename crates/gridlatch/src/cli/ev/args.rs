@@ -101,6 +101,10 @@ pub(crate) struct ChargeArgs {
     /// Ask for a contract at the station first, and keep it; `update` asks for a new certificate of the one kept
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, default_missing_value = "install", conflicts_with = "no_tls")]
     pub(crate) get_contract: Option<InstallKind>,
+    /// Roots of mobility operators (PEM) that a contract from the station must lead to, instead of the development
+    /// PKI's; with an empty file the provisioning service's word is enough
+    #[arg(long, value_name = "FILE", requires = "get_contract")]
+    pub(crate) mo_roots: Option<PathBuf>,
     /// Connect without TLS (ISO 15118-2 with eim only, and only if the station's policy allows it)
     #[arg(long)]
     pub(crate) no_tls: bool,

@@ -1,11 +1,13 @@
 //! The contract of the simulated car: the one it was given at a station, the one the development PKI made for it,
 //! or the one it is to ask for.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, anyhow, bail};
-use gridlatch_evcc::{Action, Auth, ContractCredential, ContractFolder, InstallCredential};
+use gridlatch_evcc::{Action, Auth, ContractCredential, ContractFolder, InstallCredential, WithoutMoRoot};
 use gridlatch_host::DataDir;
 use gridlatch_pki::dev::{DevPki, VehicleName};
-use gridlatch_trust::Generation;
+use gridlatch_trust::{Generation, certificate};
 use gridlatch_vocab::Personal;
 
 use super::args::{AuthKind, ChargeArgs, InstallKind};
@@ -61,6 +63,20 @@ pub(super) fn papers(
         pcid: name.pcid(),
         emaid,
         roots: pki.v2g_roots(),
+        mo_roots: match &args.mo_roots {
+            Some(file) => mo_roots(file)?,
+            None => pki.mo_roots(),
+        },
+        without_mo_root: WithoutMoRoot::default(),
         keep: Some(kept),
     }))
+}
+
+/// The roots in a PEM file; an empty file is a car that knows none.
+fn mo_roots(file: &Path) -> Result<Vec<Vec<u8>>> {
+    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    if text.trim_ascii().is_empty() {
+        return Ok(Vec::new());
+    }
+    certificate::from_pem(&text).with_context(|| format!("{} holds no roots", file.display()))
 }
