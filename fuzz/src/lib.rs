@@ -8,6 +8,7 @@
 
 mod mutate;
 mod receipt;
+mod services;
 mod session;
 mod targets;
 mod trust;

@@ -81,6 +81,38 @@ pub const fn all() -> &'static [Target] {
             run: trust::cms,
         },
         Target {
+            name: "trust-list",
+            run: trust::trust_list,
+        },
+        Target {
+            name: "pem",
+            run: trust::pem,
+        },
+        Target {
+            name: "key-uri",
+            run: crate::services::key_uri,
+        },
+        Target {
+            name: "est-body",
+            run: gridlatch_pki::fuzz::est_body,
+        },
+        Target {
+            name: "ocsp-path",
+            run: gridlatch_pki::fuzz::ocsp_path,
+        },
+        Target {
+            name: "pools-body",
+            run: gridlatch_pki::fuzz::pools_body,
+        },
+        Target {
+            name: "inventory",
+            run: gridlatch_pki::fuzz::inventory,
+        },
+        Target {
+            name: "ocpp-certificates",
+            run: crate::services::ocpp_certificates,
+        },
+        Target {
             name: "judge",
             run: trust::judge,
         },

@@ -2,8 +2,11 @@
 
 use gridlatch_trust::profile::{Kind, Profile};
 use gridlatch_trust::revocation::Status;
+use gridlatch_trust::trust_list::{self, TrustList};
 use gridlatch_trust::verdict::{self, Case, Evidence, Policy, Source};
-use gridlatch_trust::{KeyAlgorithm, Verify, cms as messages, crl as lists, csr as requests, ocsp};
+use gridlatch_trust::{
+    KeyAlgorithm, Verify, certificate, cms as messages, crl as lists, csr as requests, ocsp,
+};
 use gridlatch_vocab::Timestamp;
 
 /// Every signature holds, so that what lies behind it is reached too.
@@ -122,5 +125,39 @@ pub(crate) fn judge(data: &[u8]) {
     }
     if let Some(leaf) = chain.first() {
         let _ = verdict::guess(leaf);
+    }
+}
+
+/// A signed list of roots.
+pub(crate) fn trust_list(data: &[u8]) {
+    for algorithm in [KeyAlgorithm::P256, KeyAlgorithm::Ed448] {
+        if let Ok(list) = TrustList::verify(data, (algorithm, &[]), Some(0), now(), &Yes) {
+            assert!(list.number > 0, "an old list came back");
+            assert!(list.roots.len() <= trust_list::MAX_ROOTS);
+        }
+    }
+}
+
+/// Certificates in PEM, as OCPP and files carry them.
+pub(crate) fn pem(data: &[u8]) {
+    if let Ok(certificates) = certificate::from_pem(data) {
+        assert!(certificates.len() <= certificate::MAX_PEM);
+        let text: String = certificates.iter().map(|der| certificate::to_pem(der)).collect();
+        assert_eq!(
+            certificate::from_pem(text.as_bytes()).as_ref(),
+            Ok(&certificates),
+            "PEM does not come back"
+        );
+        for der in &certificates {
+            let _ = (
+                certificate::summary(der),
+                certificate::emaid_of(der),
+                certificate::subject_key_id(der),
+                certificate::public_key_der(der),
+                lists::distribution_points(der),
+                verdict::guess(der),
+            );
+        }
+        let _ = verdict::findings(&certificates, Profile::iso2(Kind::ContractLeaf));
     }
 }

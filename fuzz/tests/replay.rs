@@ -71,3 +71,22 @@ fn a_seed_gives_the_same_inputs_again() {
         assert_eq!(a.make(&seeds), b.make(&seeds));
     }
 }
+
+/// The corpora together stay small enough to be read in every run.
+const MOST: u64 = 1024 * 1024;
+
+#[test]
+fn every_corpus_has_its_target_and_all_of_them_together_are_small() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let mut octets = 0;
+    for folder in fs::read_dir(root).unwrap() {
+        let folder = folder.unwrap();
+        let name = folder.file_name().to_string_lossy().into_owned();
+        let targets = all().iter().filter(|target| target.name == name).count();
+        assert_eq!(targets, 1, "fuzz/corpus/{name} has {targets} targets");
+        for file in fs::read_dir(folder.path()).unwrap() {
+            octets += file.unwrap().metadata().unwrap().len();
+        }
+    }
+    assert!(octets < MOST, "{octets} octets of corpora");
+}

@@ -27,6 +27,7 @@ use gridlatch_keys::OpensslVerifier;
 use gridlatch_trust::{cms, csr};
 use gridlatch_vocab::catalogue::{ca as ca_codes, enrolment, pki};
 
+pub(crate) use self::body::fuzz_body;
 use crate::ca::{Ca, CaError, Issued};
 use crate::http::{self, Arrival, BodyFault, Protected, Report};
 use answer::Fault;

@@ -9,6 +9,8 @@ pub mod ca;
 pub mod crl;
 pub mod dev;
 pub mod est;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http;
 mod josev;
 pub mod ocsp;

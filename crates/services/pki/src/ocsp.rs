@@ -25,6 +25,7 @@ use gridlatch_vocab::catalogue::enrolment;
 use gridlatch_vocab::{Code, Timestamp};
 use tokio::sync::{Mutex, Semaphore};
 
+pub(crate) use self::wire::fuzz_path;
 use crate::ca::{Ca, CaError, Serial};
 use crate::http::Report;
 use cache::{Answer, Cache};

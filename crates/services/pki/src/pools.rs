@@ -150,3 +150,11 @@ pub fn router(pools: Pools) -> Router {
         .nest("/opnc/v1", opnc)
         .with_state(pools)
 }
+
+/// See [`crate::fuzz`].
+pub(crate) fn fuzz_body(data: &[u8]) {
+    access::fuzz_body(data);
+    cps::fuzz_body(data);
+    input::fuzz_body(data);
+    vehicle::fuzz_body(data);
+}

@@ -42,6 +42,19 @@ pub(super) fn encode(der: &[u8]) -> String {
     lines
 }
 
+/// See [`crate::fuzz`].
+pub(crate) fn fuzz_body(data: &[u8]) {
+    if let Some(der) = decode(data) {
+        assert!(der.len() <= data.len(), "a body grew");
+        assert_eq!(
+            decode(encode(&der).as_bytes()),
+            Some(der.clone()),
+            "what is written is not what is read"
+        );
+        let _ = gridlatch_trust::csr::parse(&der, &gridlatch_keys::OpensslVerifier);
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

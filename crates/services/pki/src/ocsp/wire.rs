@@ -79,6 +79,14 @@ fn from_path(path: &str) -> Option<Vec<u8>> {
     (der.len() <= MAX_REQUEST).then_some(der)
 }
 
+/// See [`crate::fuzz`].
+pub(crate) fn fuzz_path(path: &str) {
+    if let Some(der) = from_path(path) {
+        assert!(der.len() <= MAX_REQUEST);
+        let _ = gridlatch_trust::ocsp::parse_request(&der);
+    }
+}
+
 async fn answer(responder: &Responder, arrival: &Arrival, request: &[u8]) -> Response {
     match responder.answer(request).await {
         Ok(answer) => signed(&answer),

@@ -336,6 +336,14 @@ fn parse_form(bytes: &[u8]) -> Option<TokenRequest> {
     })
 }
 
+/// See [`crate::fuzz`].
+pub(super) fn fuzz_body(data: &[u8]) {
+    let _ = serde_json::from_slice::<TokenRequest>(data);
+    if let Some(asked) = parse_form(data) {
+        assert!(asked.client_id.len() + asked.client_secret.len() <= data.len());
+    }
+}
+
 fn percent_decoded(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();

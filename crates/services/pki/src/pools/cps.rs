@@ -164,6 +164,23 @@ fn assemble(
     })
 }
 
+/// See [`crate::fuzz`].
+pub(super) fn fuzz_body(data: &[u8]) {
+    if let Ok(request) = serde_json::from_slice::<Request>(data)
+        && let (Ok(generation), Ok(emaid), Ok(chain)) = (
+            input::generation(request.namespace.as_deref()),
+            input::emaid(&request.emaid),
+            request.data.chain(),
+        )
+    {
+        let _ = assemble(&emaid, chain, &request.data.key, &request.data.dh, generation);
+    }
+    if let Ok(request) = serde_json::from_slice::<RequestOpnc>(data) {
+        let _ = request.bundle.chain.read("certificate");
+    }
+    let _ = serde_json::from_slice::<Generate>(data);
+}
+
 async fn read(pools: &Pools, caller: &Caller, body: Body) -> Result<Unsigned, Refused> {
     caller.must_be(&[Role::Mo])?;
     let request: Request = input::json(body).await?;

@@ -152,3 +152,18 @@ pub(super) fn time(text: &str, field: &str) -> Result<Timestamp, Refused> {
 pub(super) fn text(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
+
+/// See [`crate::fuzz`].
+pub(super) fn fuzz_body(data: &[u8]) {
+    if let Ok(text) = core::str::from_utf8(data) {
+        if let Ok(der) = certificate(text, "field") {
+            assert!(der.len() <= MAX_CERTIFICATE);
+        }
+        let _ = (
+            emaid(text),
+            pcid(text),
+            time(text, "field"),
+            generation(Some(text)),
+        );
+    }
+}

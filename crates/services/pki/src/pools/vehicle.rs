@@ -79,6 +79,16 @@ impl Chain {
     }
 }
 
+/// See [`crate::fuzz`].
+pub(super) fn fuzz_body(data: &[u8]) {
+    if let Ok(new) = serde_json::from_slice::<Publication>(data) {
+        let _ = input::certificate(&new.leaf, "vehicleCertificate");
+    }
+    if let Ok(new) = serde_json::from_slice::<PublicationOpnc>(data) {
+        let _ = new.chain.read("certificate");
+    }
+}
+
 pub(super) async fn publish(caller: Caller, State(pools): State<Pools>, body: Body) -> Answer {
     let stored = async {
         caller.must_be(&[Role::Oem])?;
