@@ -4,6 +4,7 @@
 //! - [`need!`] skips a test by name where a peer cannot run (no root, no Java), and fails it in CI.
 //! - [`Link`] is the wire between a station and a car: a veth pair with IPv6 link-local addresses.
 //! - [`browser`] is Chromium on a page.
+//! - [`evil`] makes certificates and requests with one defect each.
 //! - [`josev`] starts Josev's car or station and tells how its session ended.
 //! - [`tokens`] are SoftHSM2 and swtpm, for keys in hardware.
 //! - [`postgres`] is a PostgreSQL server.
@@ -16,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod browser;
+pub mod evil;
 pub mod josev;
 mod need;
 mod netns;

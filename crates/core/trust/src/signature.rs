@@ -41,6 +41,16 @@ fn p521_verifies(spki: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
     key.verify(message, &signature).ok()
 }
 
+/// Whether the octets of a public key are a point of the curve other than infinity. Ed448 keys are judged by whoever
+/// verifies with them; here only their length counts.
+pub(crate) fn is_key(algorithm: KeyAlgorithm, octets: &[u8]) -> bool {
+    match algorithm {
+        KeyAlgorithm::P256 => p256::ecdsa::VerifyingKey::from_sec1_bytes(octets).is_ok(),
+        KeyAlgorithm::P521 => p521::ecdsa::VerifyingKey::from_sec1_bytes(octets).is_ok(),
+        KeyAlgorithm::Ed448 => octets.len() == 57,
+    }
+}
+
 /// An ECDSA signature on P-256 as JOSE writes it (r and s, 32 octets each) from its DER (`ECDSA-Sig-Value`);
 /// `None` if it is not one.
 #[must_use]

@@ -10,6 +10,7 @@ mod chain_shape;
 mod evidence;
 mod guess;
 mod link;
+mod plain;
 mod search;
 
 use gridlatch_vocab::{Code, Timestamp, catalogue::pki};
@@ -222,6 +223,22 @@ pub fn check_with(
     }
 }
 
+/// Whether a certificate below a root (DER, at `depth` above the leaf, which is 0) is plain enough to be believed by
+/// anybody, whatever its profile and issuer: DER within bounds, of version 3, with a serial number and names that all
+/// readers read alike, readable constraints, and a key on its curve. For those who build paths by other means; a
+/// verdict holds this already.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn plain(der: &[u8], depth: usize) -> Result<(), Rejected> {
+    let link = Link::read(der, depth)?;
+    plain::check(&link, depth)?;
+    if depth == 0 && link.is_ca {
+        return Err(link.rejected(pki::BASIC_CONSTRAINTS, depth, "is a CA, and was shown as a leaf"));
+    }
+    Ok(())
+}
+
 /// Judges a chain: the path that is believed, or for each path the certificate that failed and why.
 /// The first path that holds is taken.
 #[must_use]
@@ -254,6 +271,7 @@ fn consider(case: &Case<'_>, verifier: &dyn Verify, every_path: bool) -> Judgeme
             .collect();
     faults.extend(leaf.valid_at(case.now, 0).err());
     faults.extend(leaf.extensions_known(0).err());
+    faults.extend(plain::check(&leaf, 0).err());
     let mut judgement = Judgement {
         accepted: None,
         steps: Vec::new(),
@@ -312,6 +330,8 @@ fn clause(code: Code) -> &'static str {
         (pki::UNKNOWN_EXTENSION, "RFC 5280 section 4.2"),
         (pki::OUTLIVES_ISSUER, "[V2G20-3000]"),
         (pki::MALFORMED, "RFC 5280 section 4.1"),
+        (pki::ODD_SERIAL, "RFC 5280 section 4.1.2.2"),
+        (pki::ODD_NAME, "RFC 5280 section 4.1.2.4"),
     ];
     CLAUSES
         .iter()

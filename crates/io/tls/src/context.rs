@@ -26,7 +26,7 @@ pub(crate) const GCM: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-G
 pub(crate) const TLS13: &str = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 
 /// A peer's chain in octets: six certificates of 1600, the limit of ISO 15118-20 Amd 1, are plenty.
-const MAX_CHAIN_OCTETS: u16 = 16 * 1024;
+pub(crate) const MAX_CHAIN_OCTETS: u16 = 16 * 1024;
 /// A staple in octets: one answer about one certificate, with the responder's certificate.
 const MAX_STAPLE_OCTETS: usize = 16 * 1024;
 /// Sub-CAs between leaf and root: two by [V2G2-009], one more for a cross-certificate.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use gridlatch_vocab::Code;
 use openssl::error::ErrorStack;
 use openssl::ex_data::Index;
 use openssl::ssl::{Ssl, SslRef};
@@ -19,12 +20,14 @@ pub(crate) struct VerifyFailure {
 }
 
 /// What failed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum VerifyFault {
     /// By OpenSSL's rules.
     Openssl(X509VerifyResult),
     /// The station's leaf lacks DC=CPO [V2G2-925].
     DomainComponent,
+    /// OpenSSL takes it, and the trust core does not: code and reason.
+    Odd(Code, String),
 }
 
 /// Collected by callbacks, read when the handshake is over.
@@ -59,6 +62,24 @@ impl Watch {
 
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Observed) -> R) -> R {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Holds the certificate that OpenSSL has just accepted against the trust core: a version that has no
+    /// extensions, a serial number or a name that readers disagree on. Anchors are believed as they are.
+    pub(crate) fn plain(&self, store: &mut X509StoreContextRef) -> bool {
+        let depth = usize::try_from(store.error_depth()).unwrap_or(usize::MAX);
+        let odd = store.current_cert().and_then(|cert| {
+            let own = |name: &X509NameRef| name.to_der().ok();
+            if own(cert.subject_name()) == own(cert.issuer_name()) {
+                return None;
+            }
+            let der = cert.to_der().unwrap_or_default();
+            gridlatch_trust::verdict::plain(&der, depth).err()
+        });
+        let Some(odd) = odd else { return true };
+        self.refuse(store, VerifyFault::Odd(odd.code, odd.message));
+        store.set_error(X509VerifyResult::APPLICATION_VERIFICATION);
+        false
     }
 
     /// Records the first fault of a verification.

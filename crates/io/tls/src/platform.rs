@@ -162,8 +162,9 @@ pub(crate) fn start(
     ssl.set_verify_callback(mode, move |ok, store| {
         if !ok {
             observer.refuse(store, VerifyFault::Openssl(store.error()));
+            return false;
         }
-        ok
+        observer.plain(store)
     });
     Ok((ssl, watch))
 }

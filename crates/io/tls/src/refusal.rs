@@ -224,11 +224,15 @@ fn judged(failure: &VerifyFailure, peer: Peer) -> Refusal {
             )
         }
     };
-    let VerifyFault::Openssl(result) = failure.result else {
-        return Refusal::new(
-            tls::WRONG_DOMAIN,
-            format!("{whose}, does not carry DC=CPO [V2G2-925]"),
-        );
+    let result = match &failure.result {
+        VerifyFault::Openssl(result) => result,
+        VerifyFault::DomainComponent => {
+            return Refusal::new(
+                tls::WRONG_DOMAIN,
+                format!("{whose}, does not carry DC=CPO [V2G2-925]"),
+            );
+        }
+        VerifyFault::Odd(code, why) => return Refusal::new(*code, format!("{whose}: {why}")),
     };
     let code = match result.as_raw() {
         // X509_V_ERR_*: unable to get issuer, self-signed leaf or top, unable to verify the leaf.

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod evil;
 mod foreign;
 mod hardware;
 mod hostile;

@@ -117,6 +117,9 @@ impl VehicleClient {
                 observer.refuse(store, VerifyFault::Openssl(store.error()));
                 return false;
             }
+            if !observer.plain(store) {
+                return false;
+            }
             if store.error_depth() == 0 && !store.current_cert().is_some_and(is_cpo) {
                 observer.refuse(store, VerifyFault::DomainComponent);
                 store.set_error(X509VerifyResult::APPLICATION_VERIFICATION);

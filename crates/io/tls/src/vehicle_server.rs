@@ -193,7 +193,7 @@ impl VehicleServer {
                 observer.refuse(store, VerifyFault::Openssl(store.error()));
                 return false;
             }
-            true
+            observer.plain(store)
         });
         handshake::run(
             Role::Accept,

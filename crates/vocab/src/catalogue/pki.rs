@@ -68,8 +68,12 @@ codes! {
         causes: ["PEM where DER is expected", "an error page instead of an answer"], remedy: "Look at it with `openssl pkcs7 -inform DER -print_certs`.";
     CMS_TOO_LARGE = "pki.cms_too_large", Warning, Pki, "A message holds more certificates than are looked at.",
         causes: ["a whole trust store instead of a chain", "hostile input"], remedy: "Send one chain or one set of roots, at most 64 certificates.";
-    ODD_SERIAL = "pki.odd_serial", Notice, Pki, "A certificate's serial number is one that RFC 5280 does not allow.", causes: [], remedy: "Issue it again with a positive serial number of at most 20 octets; some stacks refuse others.";
-    ODD_NAME = "pki.odd_name", Notice, Pki, "A name in a certificate holds characters that readers cut or hide.", causes: [], remedy: "Do not trust what the name seems to say; issue the certificate again with a plain name.";
+    ODD_SERIAL = "pki.odd_serial", Warning, Pki, "A certificate's serial number is one that RFC 5280 does not allow: zero (told only), negative or longer than 20 octets (refused below a root).",
+        causes: ["a CA that makes its serial numbers by hand", "hostile input"],
+         remedy: "Issue it again with a positive serial number of at most 20 octets; some stacks refuse others.";
+    ODD_NAME = "pki.odd_name", Warning, Pki, "A name in a certificate holds characters that readers cut or hide.",
+        causes: ["a NUL or another control character in a name", "an attempt to be taken for somebody else"],
+         remedy: "Do not trust what the name seems to say; issue the certificate again with a plain name.";
     ODD_PURPOSE = "pki.odd_purpose", Notice, Pki, "A certificate carries an extended key usage that its profile does not know.", causes: [], remedy: "Nothing here; where another stack refuses the chain, ask the CA for certificates without it.";
     SENT_TWICE = "pki.sent_twice", Notice, Pki, "A certificate was sent twice in one chain.", causes: [], remedy: "Remove the copy; each certificate costs about 500 octets in every handshake.";
     ROOT_SENT = "pki.root_sent", Notice, Pki, "A root was sent along with its chain.", causes: [], remedy: "Leave the root out: who trusts it has it, and who has it not must not take it from the peer.";

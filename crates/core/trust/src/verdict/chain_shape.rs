@@ -64,29 +64,11 @@ fn called(link: &Link<'_>, position: usize) -> String {
 fn by_itself(link: &Link<'_>, position: usize, profile: Profile, found: &mut Vec<Finding>) {
     let tbs = &link.certificate.tbs_certificate;
     let who = called(link, position);
-    let serial = tbs.serial_number.as_bytes();
-    let fault = if serial.first().is_some_and(|octet| octet & 0x80 != 0) {
-        Some("is negative")
-    } else if serial.iter().all(|octet| *octet == 0) {
-        Some("is zero")
-    } else if serial.len() > 20 {
-        Some("has more than 20 octets")
-    } else {
-        None
-    };
-    if let Some(fault) = fault {
-        add(
-            found,
-            pki::ODD_SERIAL,
-            format!("{who}: its serial number {fault} (RFC 5280 section 4.1.2.2)"),
-        );
+    if let Some(fault) = odd_serial(link) {
+        add(found, pki::ODD_SERIAL, format!("{who}: {fault}"));
     }
-    if !readable(&tbs.subject) || !readable(&tbs.issuer) {
-        add(
-            found,
-            pki::ODD_NAME,
-            format!("{who}: a name holds a NUL or another character that readers cut or hide"),
-        );
+    if odd_name(link) {
+        add(found, pki::ODD_NAME, format!("{who}: {ODD_NAME}"));
     }
     let purposes = tbs.get::<ExtendedKeyUsage>().ok().flatten();
     if let Some((_, purposes)) = purposes {
@@ -182,4 +164,26 @@ fn order(links: &[(usize, Link<'_>)], found: &mut Vec<Finding>) {
             "a certificate is not followed by its issuer, though the issuer was sent".to_owned(),
         );
     }
+}
+
+pub(super) const ODD_NAME: &str = "a name holds a NUL or another character that readers cut or hide";
+
+/// What is wrong with the serial number.
+pub(super) fn odd_serial(link: &Link<'_>) -> Option<String> {
+    let serial = link.certificate.tbs_certificate.serial_number.as_bytes();
+    let fault = if serial.first().is_some_and(|octet| octet & 0x80 != 0) {
+        "is negative"
+    } else if serial.iter().all(|octet| *octet == 0) {
+        "is zero"
+    } else if serial.len() > 20 {
+        "has more than 20 octets"
+    } else {
+        return None;
+    };
+    Some(format!("its serial number {fault} (RFC 5280 section 4.1.2.2)"))
+}
+
+pub(super) fn odd_name(link: &Link<'_>) -> bool {
+    let tbs = &link.certificate.tbs_certificate;
+    !readable(&tbs.subject) || !readable(&tbs.issuer)
 }

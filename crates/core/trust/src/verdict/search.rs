@@ -6,7 +6,7 @@ use gridlatch_vocab::catalogue::pki;
 
 use super::link::Link;
 use super::{
-    Accepted, Case, Checked, Judgement, MAX_PATH, MAX_SIGNATURES, MAX_TRIED, Missing, Rejected, Tried,
+    Accepted, Case, Checked, Judgement, MAX_PATH, MAX_SIGNATURES, MAX_TRIED, Missing, Rejected, Tried, plain,
 };
 use crate::build::timestamp;
 use crate::profile::Kind;
@@ -146,6 +146,7 @@ impl<'s, 'a: 's> Search<'s, 'a> {
     /// Whether `issuer`, standing at `depth` above `depth - 1` sub-CAs, vouches for `child`. Cheap rules
     /// come first, the signature last.
     fn step(&mut self, child: &Link<'_>, issuer: &Link<'_>, depth: usize) -> Result<(), Rejected> {
+        plain::check(child, depth - 1)?;
         issuer.valid_at(self.case.now, depth)?;
         issuer.extensions_known(depth)?;
         issuer.may_sign(depth, depth - 1)?;

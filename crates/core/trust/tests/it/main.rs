@@ -13,6 +13,7 @@
 mod cms;
 mod crl;
 mod csr;
+mod evil;
 mod ocsp;
 mod seeds;
 mod support;
