@@ -74,6 +74,46 @@ pub enum Issuer<'a> {
     Itself,
     /// The CA with this certificate (DER).
     Ca(&'a [u8]),
+    /// A CA whose certificate was read before.
+    Known(&'a IssuerFacts),
+}
+
+/// What certificates take over from their issuer's: name, key identifier, and the time they end at the latest.
+#[derive(Debug, Clone)]
+pub struct IssuerFacts {
+    name: Name,
+    key_id: OctetString,
+    validity: Validity,
+}
+
+impl IssuerFacts {
+    /// Reads the issuer's certificate (DER).
+    ///
+    /// # Errors
+    /// It is no certificate.
+    pub fn read(der: &[u8]) -> Result<Self, BuildError> {
+        let ca = Certificate::from_der(der)?.tbs_certificate;
+        let key_id = match ca.get::<SubjectKeyIdentifier>()? {
+            Some((_, id)) => id.0,
+            None => key_id(&ca.subject_public_key_info)?,
+        };
+        Ok(Self {
+            name: ca.subject,
+            key_id,
+            validity: ca.validity,
+        })
+    }
+}
+
+/// A signed certificate and the validity it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The certificate.
+    pub der: Vec<u8>,
+    /// Start of validity, whole seconds.
+    pub not_before: Timestamp,
+    /// End of validity, whole seconds.
+    pub not_after: Timestamp,
 }
 
 /// A certificate was not issued.
@@ -134,6 +174,19 @@ pub fn build(
     issuer_algorithm: KeyAlgorithm,
     sign: &Sign<'_>,
 ) -> Result<Vec<u8>, BuildError> {
+    build_dated(request, issuer, issuer_algorithm, sign).map(|built| built.der)
+}
+
+/// As [`build`], with the validity that the certificate got within its issuer's.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_dated(
+    request: &Request<'_>,
+    issuer: Issuer<'_>,
+    issuer_algorithm: KeyAlgorithm,
+    sign: &Sign<'_>,
+) -> Result<Built, BuildError> {
     let tbs = tbs(request, issuer, issuer_algorithm)?;
     let message = tbs.to_der()?;
     let faults = lint::lint(&tbs, message.len() + SIGNATURE_ROOM, request.profile);
@@ -143,7 +196,15 @@ pub fn build(
             faults,
         });
     }
-    finish(tbs, &message, sign)
+    let (not_before, not_after) = (
+        timestamp(&tbs.validity.not_before),
+        timestamp(&tbs.validity.not_after),
+    );
+    Ok(Built {
+        der: finish(tbs, &message, sign)?,
+        not_before,
+        not_after,
+    })
 }
 
 /// Has `message`, the DER of `tbs`, signed and puts the certificate together.
@@ -178,13 +239,13 @@ fn tbs(
     let (issuer_name, issuer_key_id) = match issuer {
         Issuer::Itself => (subject.clone(), None),
         Issuer::Ca(der) => {
-            let ca = Certificate::from_der(der)?.tbs_certificate;
-            validity.clamp(&ca.validity)?;
-            let key_id = match ca.get::<SubjectKeyIdentifier>()? {
-                Some((_, id)) => id.0,
-                None => key_id(&ca.subject_public_key_info)?,
-            };
-            (ca.subject, Some(key_id))
+            let facts = IssuerFacts::read(der)?;
+            validity.clamp(&facts.validity);
+            (facts.name, Some(facts.key_id))
+        }
+        Issuer::Known(facts) => {
+            validity.clamp(&facts.validity);
+            (facts.name.clone(), Some(facts.key_id.clone()))
         }
     };
     if validity.not_after <= validity.not_before {
@@ -381,10 +442,9 @@ struct Window {
 impl Window {
     /// [V2G20-3000], [V2G20-3001]: a certificate is valid only within its issuer's validity. Kept for
     /// both generations: it never harms, and a leaf beyond its CA is useless.
-    fn clamp(&mut self, issuer: &Validity) -> Result<(), BuildError> {
+    fn clamp(&mut self, issuer: &Validity) {
         self.not_before = self.not_before.max(timestamp(&issuer.not_before));
         self.not_after = self.not_after.min(timestamp(&issuer.not_after));
-        Ok(())
     }
 }
 

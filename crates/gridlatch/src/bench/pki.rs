@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use gridlatch_host::{Hub, HubConfig};
-use gridlatch_keys::{FileKey, KeyAlgorithm, OpensslVerifier, Signer};
-use gridlatch_pki::ca::{Ca, Issued, KeyRing, Order, Plan, Requester, Role, World};
+use gridlatch_keys::{FileKey, KeyAlgorithm, KeyUri, OpensslVerifier, PinSource, Signer};
+use gridlatch_pki::ca::{Ca, Hardware, Issued, KeyRing, Order, Plan, Requester, Role, World};
 use gridlatch_store::Store;
 use gridlatch_trust::build::Subject;
 use gridlatch_trust::profile::Kind;
@@ -35,6 +35,12 @@ pub(crate) struct PkiArgs {
     /// Where the stores go; a folder of its own below it is made, and removed at the end
     #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
     dir: PathBuf,
+    /// A token for the keys of one more CA, `pkcs11:token=NAME?module-path=PATH`; new keys are made in it
+    #[arg(long, value_name = "URI")]
+    token: Option<KeyUri>,
+    /// File with the token's PIN (mode 600)
+    #[arg(long, value_name = "FILE", requires = "token")]
+    pin_file: Option<PathBuf>,
     /// Table for people, or one JSON value a row
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -89,12 +95,21 @@ async fn all(args: &PkiArgs, folder: &Path) -> Result<Vec<Row>> {
     let time = Duration::from_secs(args.seconds.into());
     let mut rows = Vec::new();
     say::talk("raw signatures and OCSP ...");
-    let ca = new_ca(&folder.join("small")).await?;
-    let raw = raw(KeyAlgorithm::P256, time)?;
+    let ca = new_ca(&folder.join("small"), None).await?;
+    let raw = raw(&FileKey::generate(KeyAlgorithm::P256)?, time)?;
     rows.extend(ocsp::measure(&ca, folder, raw, time).await?);
     say::talk("issue ...");
     for world in [World::Iso2, World::Iso20] {
-        rows.push(issue::measure(&ca, world, time).await?);
+        rows.extend(issue::measure(&ca, world, "in a file", time).await?);
+    }
+    if let Some(token) = &args.token {
+        let pin = args
+            .pin_file
+            .as_ref()
+            .map_or(PinSource::None, |path| PinSource::File(path.clone()));
+        let keys = Hardware::new(token.clone(), pin);
+        let ca = new_ca(&folder.join("token"), Some(keys)).await?;
+        rows.extend(issue::measure(&ca, World::Iso2, "in the token", time).await?);
     }
     rows.extend(verdicts(&ca, time).await?);
     say::talk(format!("a store of {} certificates ...", args.certificates));
@@ -102,17 +117,24 @@ async fn all(args: &PkiArgs, folder: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// A CA of its own with keys in files.
-async fn new_ca(folder: &Path) -> Result<Ca> {
+/// A CA of its own with keys in files, or those below the roots in `keys`.
+async fn new_ca(folder: &Path, keys: Option<Hardware>) -> Result<Ca> {
     std::fs::create_dir_all(folder)?;
     let path = folder.join("ca.db");
     let store = Store::open(path.to_str().context("the folder's name is not text")?).await?;
     let hub = Hub::new(HubConfig::default(), None);
-    let plan = Plan {
+    let mut ring = KeyRing::in_folder(folder);
+    let mut plan = Plan {
         worlds: vec![World::Iso2, World::Iso20],
         ..Plan::single("Bench")
     };
-    Ok(Ca::init(store, KeyRing::in_folder(folder), Arc::new(hub), &plan).await?)
+    if let Some(keys) = keys {
+        // One tree: a token has few places.
+        plan.worlds = vec![World::Iso2];
+        plan.keys = keys.scheme().to_owned();
+        ring = ring.with(keys.scheme(), Arc::new(keys));
+    }
+    Ok(Ca::init(store, ring, Arc::new(hub), &plan).await?)
 }
 
 fn operator() -> Requester {
@@ -142,30 +164,37 @@ async fn secc(ca: &Ca, world: World, name: String, spki: Vec<u8>) -> Result<Issu
 }
 
 /// Signatures a second by one key on every core at once, with nothing around them.
-fn raw(algorithm: KeyAlgorithm, time: Duration) -> Result<f64> {
-    let key = FileKey::generate(algorithm)?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+fn raw(key: &dyn Signer, time: Duration) -> Result<f64> {
+    everywhere(time, |count| {
+        key.sign(&count.to_be_bytes().repeat(64))?;
+        Ok(())
+    })
+}
+
+/// How often a second `work` is done on every core at once; on four threads at least, as a key in hardware mostly
+/// waits.
+fn everywhere(time: Duration, work: impl Fn(u64) -> Result<()> + Sync) -> Result<f64> {
+    let threads = std::thread::available_parallelism().map_or(4, usize::from).max(4);
     let started = Instant::now();
-    let count = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores)
+    let counts = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads)
             .map(|_| {
                 scope.spawn(|| {
                     let mut count = 0_u64;
                     while started.elapsed() < time {
-                        if key.sign(&count.to_be_bytes().repeat(64)).is_ok() {
-                            count += 1;
-                        }
+                        work(count)?;
+                        count += 1;
                     }
-                    count
+                    Ok(count)
                 })
             })
             .collect();
         threads
             .into_iter()
-            .map(|thread| thread.join().unwrap_or(0))
-            .sum::<u64>()
-    });
-    Ok(rate(count, started.elapsed()))
+            .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
+            .collect::<Result<Vec<u64>>>()
+    })?;
+    Ok(rate(counts.iter().sum(), started.elapsed()))
 }
 
 #[allow(clippy::cast_precision_loss)] // counts of a bench are far below 2^52

@@ -9,10 +9,10 @@ use gridlatch_trust::KeyAlgorithm;
 use openssl::ec::{Asn1Flag, EcGroup, EcKey};
 use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
-use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{Id, PKey, Private};
+use openssl::sha::{sha256, sha512};
 use openssl::sign::Signer as OpensslSigner;
 use openssl::stack::Stack;
 use openssl::symm::Cipher;
@@ -25,6 +25,9 @@ use crate::{KeyError, Signer, write_atomically};
 pub struct FileKey {
     algorithm: KeyAlgorithm,
     key: PKey<Private>,
+    /// The same key as OpenSSL's curve arithmetic takes it, for ECDSA: looking algorithms up by name for each
+    /// signature costs as much as the signature.
+    ec: Option<EcKey<Private>>,
     spki: Vec<u8>,
 }
 
@@ -52,22 +55,26 @@ impl FileKey {
     /// # Errors
     /// [`KeyError::Unsupported`] for any other type.
     pub fn from_pkey(key: PKey<Private>) -> Result<Self, KeyError> {
-        let algorithm = match key.id() {
-            Id::ED448 => KeyAlgorithm::Ed448,
-            Id::EC => match key
-                .ec_key()
-                .map_err(crypto("read the key's curve"))?
-                .group()
-                .curve_name()
-            {
-                Some(Nid::X9_62_PRIME256V1) => KeyAlgorithm::P256,
-                Some(Nid::SECP521R1) => KeyAlgorithm::P521,
-                _ => return Err(KeyError::Unsupported),
-            },
+        let (algorithm, ec) = match key.id() {
+            Id::ED448 => (KeyAlgorithm::Ed448, None),
+            Id::EC => {
+                let ec = key.ec_key().map_err(crypto("read the key's curve"))?;
+                let algorithm = match ec.group().curve_name() {
+                    Some(Nid::X9_62_PRIME256V1) => KeyAlgorithm::P256,
+                    Some(Nid::SECP521R1) => KeyAlgorithm::P521,
+                    _ => return Err(KeyError::Unsupported),
+                };
+                (algorithm, Some(ec))
+            }
             _ => return Err(KeyError::Unsupported),
         };
         let spki = key.public_key_to_der().map_err(crypto("encode the public key"))?;
-        Ok(Self { algorithm, key, spki })
+        Ok(Self {
+            algorithm,
+            key,
+            ec,
+            spki,
+        })
     }
 
     /// Reads an unencrypted PEM key.
@@ -223,22 +230,19 @@ impl Signer for FileKey {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let mut signer = match self.algorithm {
-            KeyAlgorithm::P256 => OpensslSigner::new(MessageDigest::sha256(), &self.key),
-            KeyAlgorithm::P521 => OpensslSigner::new(MessageDigest::sha512(), &self.key),
-            KeyAlgorithm::Ed448 => OpensslSigner::new_without_digest(&self.key),
+        match self.algorithm {
+            KeyAlgorithm::P256 => self.sign_digest(&sha256(message)),
+            KeyAlgorithm::P521 => self.sign_digest(&sha512(message)),
+            KeyAlgorithm::Ed448 => OpensslSigner::new_without_digest(&self.key)
+                .and_then(|mut signer| signer.sign_oneshot_to_vec(message))
+                .map_err(crypto("sign")),
         }
-        .map_err(crypto("start signing"))?;
-        signer.sign_oneshot_to_vec(message).map_err(crypto("sign"))
     }
 
     fn sign_digest(&self, digest: &[u8]) -> Result<Vec<u8>, KeyError> {
-        if self.algorithm == KeyAlgorithm::Ed448 {
-            return Err(KeyError::Unsupported);
-        }
-        self.key
-            .ec_key()
-            .and_then(|key| EcdsaSig::sign(digest, &key)?.to_der())
+        let key = self.ec.as_ref().ok_or(KeyError::Unsupported)?;
+        EcdsaSig::sign(digest, key)
+            .and_then(|signature| signature.to_der())
             .map_err(crypto("sign a digest"))
     }
 

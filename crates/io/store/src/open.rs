@@ -14,6 +14,7 @@ use sqlx::sqlite::{
 };
 
 use crate::engine::{Conn, Param, Row, bound};
+use crate::pki::intake::Intake;
 use crate::pseudonym::Pseudonyms;
 use crate::writer::{JobFuture, Reconnect, Writer};
 use crate::{Result, StoreError, migrate};
@@ -25,11 +26,19 @@ const READERS: u32 = 4;
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// How long SQLite waits for a lock another process holds.
 const BUSY: Duration = Duration::from_secs(5);
+/// Most memory for pages of the writing connection; negative means KiB.
+const WRITER_CACHE: &str = "-65536";
+/// The same for each reading one.
+const READER_CACHE: &str = "-16384";
+/// Pages of 4 KiB in the log before it is written back into the database file.
+const LOG_PAGES: &str = "8192";
 
 /// The store. Cheap to clone; all clones are the same store.
 #[derive(Debug, Clone)]
 pub struct Store {
     writer: Writer,
+    /// Signed certificates gather here for a shared commit.
+    pub(crate) intake: Intake,
     readers: Readers,
     pub(crate) pseudonyms: Arc<Pseudonyms>,
 }
@@ -143,14 +152,26 @@ async fn open_file(path: &Path) -> Result<Store> {
     let options = sqlite_options()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal);
+    // The writer touches the indexes of a large store at random; a longer log writes each page back once for
+    // many commits instead of once for a few.
+    let options = options
+        .pragma("cache_size", WRITER_CACHE)
+        .pragma("wal_autocheckpoint", LOG_PAGES);
     let mut conn = Conn::Sqlite(options.connect().await.map_err(|error| wrap(Box::new(error)))?);
     migrate::run(&mut conn).await?;
     let pool = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(ACQUIRE)
-        .connect_lazy_with(sqlite_options().filename(path).read_only(true));
+        .connect_lazy_with(
+            sqlite_options()
+                .filename(path)
+                .pragma("cache_size", READER_CACHE)
+                .read_only(true),
+        );
+    let writer = Writer::start(conn, None);
     Ok(Store {
-        writer: Writer::start(conn, None),
+        intake: Intake::start(writer.clone()),
+        writer,
         readers: Readers::Sqlite(pool),
         pseudonyms: Arc::new(pseudonyms),
     })
@@ -164,8 +185,10 @@ async fn open_memory() -> Result<Store> {
     let options = sqlite_options().in_memory(true);
     let mut conn = Conn::Sqlite(options.connect().await.map_err(|error| wrap(Box::new(error)))?);
     migrate::run(&mut conn).await?;
+    let writer = Writer::start(conn, None);
     Ok(Store {
-        writer: Writer::start(conn, None),
+        intake: Intake::start(writer.clone()),
+        writer,
         readers: Readers::Writer,
         pseudonyms: Arc::new(Pseudonyms::random().map_err(|error| wrap(Box::new(error)))?),
     })
@@ -188,8 +211,10 @@ async fn open_postgres(url: &str) -> Result<Store> {
         let options = options.clone();
         Box::pin(async move { Ok(Conn::postgres(&options).await?) })
     });
+    let writer = Writer::start(conn, Some(reconnect));
     Ok(Store {
-        writer: Writer::start(conn, Some(reconnect)),
+        intake: Intake::start(writer.clone()),
+        writer,
         readers: Readers::Postgres(pool),
         pseudonyms: Arc::new(pseudonyms),
     })

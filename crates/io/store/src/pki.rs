@@ -9,6 +9,7 @@ mod approval;
 mod authority;
 mod certificate;
 mod crl;
+pub(crate) mod intake;
 mod revocation;
 #[cfg(test)]
 mod tests;

@@ -104,7 +104,9 @@ fn refuse(batch: &mut Vec<Job>, reason: &str) {
     }
 }
 
-/// One commit for all jobs. A job that fails is rolled back alone; a failing commit fails all.
+/// One commit for all jobs. A job that fails is rolled back alone; a failing commit fails all, and so does a job
+/// that cannot be rolled back alone: the database has then taken the whole transaction back by itself (a full
+/// disk), and what came after it would be written outside of any.
 async fn commit(conn: &mut Conn, batch: &mut Vec<Job>) {
     if let Err(error) = conn.begin().await {
         refuse(batch, &crate::describe(&error));
@@ -150,9 +152,12 @@ async fn commit(conn: &mut Conn, batch: &mut Vec<Job>) {
 async fn guarded(conn: &mut Conn, work: Work) -> Result<Result<Value>> {
     conn.execute("SAVEPOINT job", &[]).await?;
     let answer = work(conn).await;
-    if answer.is_err() {
-        conn.execute("ROLLBACK TO SAVEPOINT job", &[]).await?;
-    }
+    let answer = match answer {
+        // SQLite takes a whole transaction back by itself when the disk is full; what failed says so, and what
+        // came after it would be written outside of any transaction.
+        Err(error) if conn.execute("ROLLBACK TO SAVEPOINT job", &[]).await.is_err() => return Err(error),
+        other => other,
+    };
     conn.execute("RELEASE SAVEPOINT job", &[]).await?;
     Ok(answer)
 }

@@ -30,12 +30,14 @@ mod tests;
 
 use core::fmt;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
+use arc_swap::ArcSwap;
 use gridlatch_keys::Signer;
 use gridlatch_store::Store;
 use gridlatch_vocab::{Code, Event, EventSink, Timestamp};
+use tokio::sync::Semaphore;
 
 pub use approval::{Action, Outcome, PendingRequest, approval_message};
 pub use authority::Authority;
@@ -75,7 +77,9 @@ struct Inner {
     keys: KeyRing,
     sink: Arc<dyn EventSink>,
     clock: Clock,
-    state: RwLock<State>,
+    state: ArcSwap<State>,
+    /// Requests checked and certificates signed at the same time.
+    signing: Arc<Semaphore>,
     /// Revocations by this process, for those who keep answers in memory.
     revocations: AtomicU64,
 }
@@ -144,7 +148,8 @@ impl Ca {
                 keys,
                 sink,
                 clock,
-                state: RwLock::new(state),
+                state: ArcSwap::from_pointee(state),
+                signing: Arc::new(Semaphore::new(issue::at_once())),
                 revocations: AtomicU64::new(0),
             }),
         }
@@ -173,14 +178,14 @@ impl Ca {
             policy: Arc::new(policy),
             control,
         };
-        *self.inner.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        self.inner.state.store(Arc::new(state));
         Ok(())
     }
 
     /// Every CA, by name.
     #[must_use]
     pub fn authorities(&self) -> Vec<Arc<Authority>> {
-        self.state().authorities.into_values().collect()
+        self.state().authorities.values().cloned().collect()
     }
 
     /// One CA.
@@ -190,8 +195,7 @@ impl Ca {
     pub fn authority(&self, name: &str) -> Result<Arc<Authority>, CaError> {
         self.inner
             .state
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+            .load()
             .authorities
             .get(name)
             .cloned()
@@ -253,7 +257,7 @@ impl Ca {
     /// The policy in force.
     #[must_use]
     pub fn policy(&self) -> Arc<Policy> {
-        self.state().policy
+        Arc::clone(&self.state().policy)
     }
 
     /// Who has to agree to what a root signs.
@@ -280,12 +284,8 @@ impl Ca {
         (self.inner.clock)()
     }
 
-    fn state(&self) -> State {
-        self.inner
-            .state
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    fn state(&self) -> Arc<State> {
+        self.inner.state.load_full()
     }
 
     fn emit(&self, code: Code, message: String, with: impl FnOnce(Event) -> Event) {

@@ -23,7 +23,6 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gridlatch_keys::OpensslVerifier;
 use gridlatch_trust::{cms, csr};
 use gridlatch_vocab::catalogue::{ca as ca_codes, enrolment, pki};
 
@@ -237,7 +236,7 @@ async fn enroll(
     let identity = identity::identify(&est.ca, &est.clients, request.headers(), &tls.chain)
         .await
         .map_err(Fault::unknown)?;
-    let (der, asked) = read(request, tls).await?;
+    let (der, asked) = read(est, request, tls).await?;
     let desk = wanted
         .iter()
         .find_map(|wanted| wanted.desk_for(asked.algorithm))
@@ -245,7 +244,7 @@ async fn enroll(
     let id = supervise(est, &identity, &desk, &asked, &der)?;
     let issued = est
         .ca
-        .enroll(&der, &desk.authority, desk.profile, identity.requester)
+        .enroll_read(asked, &der, &desk.authority, desk.profile, identity.requester)
         .await
         .map_err(Fault::from_ca)?;
     if let Some(id) = id {
@@ -273,7 +272,7 @@ async fn reenroll(
         Err(Unknown::Refused(_, message)) => return Err(nothing(message)),
         Err(unknown) => return Err(Fault::unknown(unknown)),
     };
-    let (der, asked) = read(request, tls).await?;
+    let (der, asked) = read(est, request, tls).await?;
     if !identity::same_names(&held.parsed, &der, &asked) {
         return Err(Fault::new(
             403,
@@ -286,7 +285,7 @@ async fn reenroll(
     let requester = identity::renewer(&held)
         .ok_or_else(|| nothing("a certificate of this kind is not renewed by its holder"))?;
     est.ca
-        .enroll(&der, &desk.authority, desk.profile, requester)
+        .enroll_read(asked, &der, &desk.authority, desk.profile, requester)
         .await
         .map_err(Fault::from_ca)
 }
@@ -354,7 +353,7 @@ fn supervise(
 }
 
 /// Reads a request: bounded, of the right type, signed by its own key, bound to this connection or to none.
-async fn read(request: Request, tls: &Protected) -> Result<(Vec<u8>, csr::Csr), Fault> {
+async fn read(est: &Est, request: Request, tls: &Protected) -> Result<(Vec<u8>, csr::Csr), Fault> {
     let pkcs10 = request
         .headers()
         .get(CONTENT_TYPE)
@@ -380,8 +379,10 @@ async fn read(request: Request, tls: &Protected) -> Result<(Vec<u8>, csr::Csr), 
             "the body is not Base64 of a PKCS#10 request",
         )
     })?;
-    let asked = csr::parse(&der, &OpensslVerifier)
-        .map_err(|error| Fault::new(400, error.code(), format!("the request is refused: {error}")))?;
+    let asked = est.ca.read_request(&der).await.map_err(|error| match error {
+        CaError::Csr(error) => Fault::new(400, error.code(), format!("the request is refused: {error}")),
+        other => Fault::from_ca(other),
+    })?;
     if let Some(challenge) = &asked.challenge {
         // RFC 7030, 3.5: whoever binds a request to a connection wants it refused on any other.
         let bound = tls

@@ -1,16 +1,19 @@
-//! A client that asks one thing over and over, on a connection of its own for each question or on one
-//! for all.
+//! A client that asks one thing over and over, on a connection of its own for each question or on one for all.
+//!
+//! Client and server share the machine, so the client does as little as it can: blocking sockets on a few threads
+//! of their own, the same for everybody who is measured.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 /// Clients at the same time.
 const CLIENTS: usize = 8;
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Answers a second to `body` posted to `path`.
 pub(super) async fn post(
@@ -27,74 +30,95 @@ pub(super) async fn post(
         body.len()
     );
     let question = Arc::new([head.as_bytes(), body].concat());
-    let until = Instant::now() + time;
     let started = Instant::now();
-    let mut clients = Vec::new();
-    for _ in 0..CLIENTS {
-        let question = Arc::clone(&question);
-        clients.push(tokio::spawn(async move {
-            if keep_alive {
-                kept(address, &question, until).await
-            } else {
-                anew(address, &question, until).await
-            }
-        }));
-    }
-    let mut count = 0;
-    for client in clients {
-        count += client.await.context("a client failed")??;
-    }
-    Ok(super::rate(count, started.elapsed()))
+    let until = started + time;
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let question = Arc::clone(&question);
+            let client = move || {
+                if keep_alive {
+                    kept(address, &question, until)
+                } else {
+                    anew(address, &question, until)
+                }
+            };
+            std::thread::Builder::new().name("load".to_owned()).spawn(client)
+        })
+        .collect::<std::io::Result<_>>()?;
+    // The servers run on this runtime: it must not be held up.
+    let ended = tokio::task::spawn_blocking(move || {
+        clients
+            .into_iter()
+            .map(|client| client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?)
+            .collect::<Result<Vec<u64>>>()
+    });
+    let counts = ended.await.context("the clients were abandoned")??;
+    Ok(super::rate(counts.iter().sum(), started.elapsed()))
 }
 
-async fn anew(address: SocketAddr, question: &[u8], until: Instant) -> Result<u64> {
+fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+fn anew(address: SocketAddr, question: &[u8], until: Instant) -> Result<u64> {
     let mut count = 0;
-    let mut answer = Vec::with_capacity(4096);
+    let mut answer = [0; 8192];
     while Instant::now() < until {
-        let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(question).await?;
-        answer.clear();
-        stream.read_to_end(&mut answer).await?;
+        let mut stream = connect(address)?;
+        stream.write_all(question)?;
+        let mut have = 0;
+        loop {
+            let more = stream.read(answer.get_mut(have..).unwrap_or_default())?;
+            if more == 0 {
+                break;
+            }
+            have += more;
+        }
         if !answer.starts_with(b"HTTP/1.1 200") && !answer.starts_with(b"HTTP/1.0 200") {
-            bail!("an answer was {}", String::from_utf8_lossy(&answer));
+            let said = answer.get(..have).unwrap_or_default();
+            bail!("an answer was {}", String::from_utf8_lossy(said));
         }
         count += 1;
     }
     Ok(count)
 }
 
-async fn kept(address: SocketAddr, question: &[u8], until: Instant) -> Result<u64> {
-    let mut stream = TcpStream::connect(address).await?;
+fn kept(address: SocketAddr, question: &[u8], until: Instant) -> Result<u64> {
+    let mut stream = connect(address)?;
     stream.set_nodelay(true)?;
     let mut count = 0;
     let mut answer = vec![0; 16 * 1024];
+    // The length of the first answer: those that follow differ in nothing.
+    let mut length = usize::MAX;
     while Instant::now() < until {
-        stream.write_all(question).await?;
+        stream.write_all(question)?;
         let mut have = 0;
-        loop {
-            let more = stream.read(answer.get_mut(have..).unwrap_or_default()).await?;
+        while have < length {
+            let more = stream.read(answer.get_mut(have..).unwrap_or_default())?;
             if more == 0 {
                 bail!("the connection ended");
             }
             have += more;
-            if whole(answer.get(..have).unwrap_or_default()) {
-                break;
+            if length == usize::MAX {
+                length = whole(answer.get(..have).unwrap_or_default()).unwrap_or(length);
             }
         }
+        anyhow::ensure!(
+            have == length && answer.starts_with(b"HTTP/1.1 200"),
+            "an answer is not like the first one"
+        );
         count += 1;
     }
     Ok(count)
 }
 
-/// Whether head and body are there.
-fn whole(answer: &[u8]) -> bool {
-    let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
-        return false;
-    };
-    let text = String::from_utf8_lossy(answer.get(..head).unwrap_or_default()).to_ascii_lowercase();
-    let length = text
-        .split("content-length: ")
-        .nth(1)
-        .and_then(|rest| rest.split("\r\n").next()?.trim().parse::<usize>().ok());
-    length.is_some_and(|length| answer.len() >= head + 4 + length)
+/// The length of head and body, once the head is there.
+fn whole(answer: &[u8]) -> Option<usize> {
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let text = String::from_utf8_lossy(answer.get(..head)?).to_ascii_lowercase();
+    let length = text.split("content-length: ").nth(1)?;
+    let length: usize = length.split("\r\n").next()?.trim().parse().ok()?;
+    Some(head + 4 + length)
 }

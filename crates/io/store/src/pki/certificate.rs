@@ -2,7 +2,8 @@
 
 use gridlatch_vocab::{Personal, Timestamp};
 
-use crate::engine::{Conn, Row, params};
+use super::intake::insert_each;
+use crate::engine::{Conn, Param, Row, params};
 use crate::{Result, Store, StoreError};
 
 /// A signed certificate that is about to be handed out.
@@ -105,7 +106,11 @@ impl Store {
     /// Stores a certificate with its serial number; durable when it returns. Nothing is stored unless
     /// the answer is [`Inserted::Stored`], and only then may the certificate be handed out.
     pub async fn pki_insert(&self, certificate: NewCertificate) -> Result<Inserted> {
+        let approved = certificate.approved.is_some();
         let prepared = self.prepared(certificate);
+        if !approved {
+            return self.intake.put(prepared).await;
+        }
         self.write(move |conn| Box::pin(async move { insert(conn, prepared).await }))
             .await
     }
@@ -119,10 +124,9 @@ impl Store {
             .collect();
         self.write(move |conn| {
             Box::pin(async move {
-                for one in prepared {
-                    if !matches!(insert(conn, one).await?, Inserted::Stored(_)) {
-                        return Err(StoreError::Corrupt("a serial number given twice"));
-                    }
+                let stored = insert_each(conn, prepared).await?;
+                if !stored.iter().all(|one| matches!(one, Inserted::Stored(_))) {
+                    return Err(StoreError::Corrupt("a serial number given twice"));
                 }
                 Ok(())
             })
@@ -253,15 +257,41 @@ impl Store {
 }
 
 /// A certificate with what lists show of its subject.
+#[derive(Debug, Clone)]
 pub(super) struct Prepared {
     new: NewCertificate,
     label: String,
     lookup: i64,
 }
 
+impl Prepared {
+    /// What no two rows share.
+    pub(super) const fn pair(&self) -> (i64, i64) {
+        (self.new.authority, self.new.serial)
+    }
+}
+
+/// A row's values in the order of its columns.
+pub(super) fn row_params(prepared: &Prepared) -> [Param; 11] {
+    let Prepared { new, label, lookup } = prepared;
+    [
+        new.authority.into(),
+        new.serial.into(),
+        new.kind.as_str().into(),
+        label.as_str().into(),
+        (*lookup).into(),
+        new.der.clone().into(),
+        new.not_before.into(),
+        new.not_after.into(),
+        new.requester.as_str().into(),
+        new.at.into(),
+        new.request_digest.clone().into(),
+    ]
+}
+
 /// Takes the serial number and stores the certificate, on the writer's connection.
 pub(super) async fn insert(conn: &mut Conn, prepared: Prepared) -> Result<Inserted> {
-    let Prepared { new, label, lookup } = prepared;
+    let new = &prepared.new;
     if let Some(request) = new.approved {
         let closed = conn
             .execute(
@@ -273,25 +303,12 @@ pub(super) async fn insert(conn: &mut Conn, prepared: Prepared) -> Result<Insert
             return Ok(Inserted::NotApproved);
         }
     }
-    let digest = new.request_digest.clone();
     let row = conn
         .row(
             "INSERT INTO pki_certificate (authority, serial, kind, label, lookup, der, not_before, not_after, \
              requester, at, request_digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
              ON CONFLICT DO NOTHING RETURNING number",
-            params![
-                new.authority,
-                new.serial,
-                new.kind,
-                label,
-                lookup,
-                new.der,
-                new.not_before,
-                new.not_after,
-                new.requester,
-                new.at,
-                new.request_digest,
-            ],
+            &row_params(&prepared),
         )
         .await?;
     if let Some(row) = row {
@@ -305,17 +322,22 @@ pub(super) async fn insert(conn: &mut Conn, prepared: Prepared) -> Result<Insert
         )
         .await?;
     }
-    let replayed = match digest {
+    replayed(conn, &prepared).await
+}
+
+/// Why a row was not stored: its request was used before, or else its serial number is taken.
+pub(super) async fn replayed(conn: &mut Conn, prepared: &Prepared) -> Result<Inserted> {
+    let used = match &prepared.new.request_digest {
         Some(digest) => conn
             .row(
                 "SELECT 1 FROM pki_certificate WHERE request_digest = $1",
-                params![digest],
+                params![digest.clone()],
             )
             .await?
             .is_some(),
         None => false,
     };
-    Ok(if replayed {
+    Ok(if used {
         Inserted::Replayed
     } else {
         Inserted::SerialTaken

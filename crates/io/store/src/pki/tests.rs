@@ -347,3 +347,163 @@ async fn a_hundred_thousand_certificates_do_not_slow_issue_lookup_or_revocation(
         20
     );
 }
+
+/// A store in a file, where a commit takes long enough for others to gather meanwhile, and its root.
+async fn in_file(dir: &std::path::Path) -> (Store, i64) {
+    let store = Store::open(dir.join("ca.db").to_str().unwrap()).await.unwrap();
+    let root = NewAuthority {
+        name: "iso2/v2g-root".into(),
+        kind: "v2g-root".into(),
+        generation: "iso2".into(),
+        key_uri: "file:x".into(),
+        issuer: None,
+    };
+    let root = store
+        .pki_authority_add(root, certificate(0, 1, "Root"))
+        .await
+        .unwrap()
+        .unwrap();
+    (store, root)
+}
+
+/// Everything at once; the answers in order.
+async fn all_at_once(store: &Store, certificates: Vec<NewCertificate>) -> Vec<crate::Result<Inserted>> {
+    let tasks: Vec<_> = certificates
+        .into_iter()
+        .map(|certificate| {
+            let store = store.clone();
+            tokio::spawn(async move { store.pki_insert(certificate).await })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
+
+#[tokio::test]
+async fn in_a_shared_commit_a_refused_certificate_refuses_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, root) = in_file(dir.path()).await;
+    let mut used = certificate(root, 2, "used");
+    used.request_digest = Some(vec![2; 32]);
+    store.pki_insert(used).await.unwrap();
+    let batch: Vec<NewCertificate> = (0..300_i64)
+        .map(|index| {
+            let mut one = certificate(root, 1000 + index, &format!("DE*GDL*E{index}"));
+            match index % 10 {
+                // Taken before, taken within the batch, replayed before, replayed within the batch.
+                3 => one.serial = 2,
+                4 => one.serial = 1000 + index - 2,
+                5 => one.request_digest = Some(vec![2; 32]),
+                6 | 7 => {
+                    one.request_digest = Some(vec![u8::try_from(100 + index / 10).unwrap(); 32]);
+                }
+                // No such authority: the database refuses the whole statement.
+                8 if index % 100 == 8 => one.authority = 999,
+                _ => {}
+            }
+            one
+        })
+        .collect();
+    let answers = all_at_once(&store, batch.clone()).await;
+    for (index, (one, answer)) in batch.iter().zip(&answers).enumerate() {
+        let stored = store.pki_find(one.authority, one.serial).await.unwrap();
+        match index % 10 {
+            3 => assert!(matches!(answer, Ok(Inserted::SerialTaken)), "{index}: {answer:?}"),
+            5 => assert!(matches!(answer, Ok(Inserted::Replayed)), "{index}: {answer:?}"),
+            8 if index % 100 == 8 => assert!(answer.is_err() && stored.is_none(), "{index}: {answer:?}"),
+            // Of the two that share something, whichever came first has it.
+            2 | 4 | 6 | 7 => {}
+            _ => {
+                let Ok(Inserted::Stored(number)) = answer else {
+                    panic!("{index}: {answer:?}")
+                };
+                assert_eq!(stored.unwrap().number, *number);
+            }
+        }
+    }
+    let stored = |index: usize| matches!(answers[index], Ok(Inserted::Stored(_)));
+    for ten in 0..30 {
+        assert!(
+            stored(10 * ten + 2) != stored(10 * ten + 4),
+            "one serial number, one certificate"
+        );
+        assert!(
+            stored(10 * ten + 6) != stored(10 * ten + 7),
+            "one request, one certificate"
+        );
+    }
+    let all = answers
+        .iter()
+        .filter(|answer| matches!(answer, Ok(Inserted::Stored(_))))
+        .count();
+    let listing = Listing {
+        limit: 1000,
+        ..Listing::default()
+    };
+    // And the root and the one used before.
+    assert_eq!(store.pki_list(&listing).await.unwrap().len(), all + 2);
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_within_a_shared_commit_leaves_nothing_that_was_not_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, root) = in_file(dir.path()).await;
+    let large = |serial: i64| NewCertificate {
+        der: vec![0x30; 3000],
+        ..certificate(root, serial, "DE*GDL*E1")
+    };
+    let pages = store.rows("PRAGMA page_count", &[]).await.unwrap()[0]
+        .int(0)
+        .unwrap();
+    assert!(pages < 120, "{pages}");
+    // The database may not grow: what SQLite says when the disk is full.
+    let limit = async |sql: &'static str| {
+        store
+            .write(move |conn| Box::pin(async move { conn.rows(sql, &[]).await.map(drop) }))
+            .await
+            .unwrap();
+    };
+    limit("PRAGMA max_page_count = 200").await;
+    let mut acknowledged = Vec::new();
+    let mut refused = 0;
+    for round in 0..4_i64 {
+        let serials: Vec<i64> = (0..100).map(|index| 1000 + 100 * round + index).collect();
+        let answers = all_at_once(&store, serials.iter().map(|serial| large(*serial)).collect()).await;
+        for (serial, answer) in serials.into_iter().zip(answers) {
+            match answer {
+                Ok(Inserted::Stored(_)) => acknowledged.push(serial),
+                Err(error) => {
+                    let text = crate::describe(&error);
+                    assert!(text.contains("full"), "{text}");
+                    refused += 1;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(refused > 200 && !acknowledged.is_empty(), "{refused} refused");
+    limit("PRAGMA max_page_count = 100000").await;
+    assert!(matches!(
+        store.pki_insert(large(5000)).await.unwrap(),
+        Inserted::Stored(_)
+    ));
+    acknowledged.push(5000);
+    let listing = Listing {
+        limit: 1000,
+        ..Listing::default()
+    };
+    let mut there: Vec<i64> = store
+        .pki_list(&listing)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.serial)
+        .filter(|serial| *serial >= 1000)
+        .collect();
+    there.sort_unstable();
+    acknowledged.sort_unstable();
+    assert_eq!(there, acknowledged, "what is stored is what was acknowledged");
+}

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use gridlatch_keys::{KeyAlgorithm, Signer};
 use gridlatch_store::pki::AuthorityRow;
+use gridlatch_trust::build::IssuerFacts;
 use gridlatch_trust::profile::Kind;
 use gridlatch_trust::{Profile, certificate};
 use gridlatch_vocab::Timestamp;
@@ -38,6 +39,8 @@ pub struct Authority {
     pub(super) number: i64,
     pub(super) revoked: bool,
     pub(super) spki: Vec<u8>,
+    /// What it gives to the certificates it signs.
+    pub(super) facts: IssuerFacts,
     key: OnceLock<Arc<dyn Signer>>,
 }
 
@@ -167,6 +170,7 @@ fn read(row: &AuthorityRow, names: &BTreeMap<i64, String>) -> Result<Authority, 
         profile: world.profile(kind),
         world,
         spki: certificate::public_key_der(&row.der).map_err(|_| damaged("its certificate cannot be read"))?,
+        facts: IssuerFacts::read(&row.der).map_err(|_| damaged("its certificate cannot be read"))?,
         der: row.der.clone(),
         issuer,
         key_uri: row.key_uri.clone(),

@@ -6,6 +6,7 @@ use gridlatch_trust::build::Subject;
 use gridlatch_trust::csr::{self, Csr};
 use gridlatch_vocab::catalogue::pki;
 
+use super::issue::{About, Grounds, digest};
 use super::{Ca, CaError, Issued, Order, Requester};
 
 impl Ca {
@@ -22,30 +23,73 @@ impl Ca {
         profile: Profile,
         requester: Requester,
     ) -> Result<Issued, CaError> {
-        let label = requester.label();
-        match read(request, authority, profile, requester) {
-            Ok(order) => self.issue_for_request(order, request).await,
-            Err(error) => {
-                self.emit(error.code(), error.to_string(), |event| {
-                    event
-                        .with("authority", authority)
-                        .with("kind", profile.kind.slug())
-                        .with("requester", label)
-                });
-                Err(error)
-            }
-        }
+        let octets = request.to_vec();
+        self.enroll_by(request, authority, profile, requester, move || {
+            Ok(csr::parse(&octets, &OpensslVerifier)?)
+        })
+        .await
+    }
+
+    /// As [`Self::enroll`], for a request that [`Self::read_request`] has read.
+    ///
+    /// # Errors
+    /// As [`Self::enroll`].
+    pub async fn enroll_read(
+        &self,
+        asked: Csr,
+        request: &[u8],
+        authority: &str,
+        profile: Profile,
+        requester: Requester,
+    ) -> Result<Issued, CaError> {
+        self.enroll_by(request, authority, profile, requester, move || Ok(asked))
+            .await
+    }
+
+    /// Reads a request (DER) and checks its proof of possession.
+    ///
+    /// # Errors
+    /// As [`Self::enroll`] about the request itself.
+    pub async fn read_request(&self, request: &[u8]) -> Result<Csr, CaError> {
+        let octets = request.to_vec();
+        Ok(self
+            .off_thread(move || csr::parse(&octets, &OpensslVerifier))
+            .await??)
+    }
+
+    async fn enroll_by(
+        &self,
+        request: &[u8],
+        authority: &str,
+        profile: Profile,
+        requester: Requester,
+        asked: impl FnOnce() -> Result<Csr, CaError> + Send + 'static,
+    ) -> Result<Issued, CaError> {
+        let about = About {
+            authority: authority.to_owned(),
+            profile,
+            requester: requester.label(),
+        };
+        let grounds = Grounds {
+            request_digest: Some(digest(request)),
+            approved: None,
+        };
+        let authority = authority.to_owned();
+        self.issue_made(about, grounds, move || {
+            order(asked()?, authority, profile, requester)
+        })
+        .await
     }
 }
 
-fn read(request: &[u8], authority: &str, profile: Profile, requester: Requester) -> Result<Order, CaError> {
+fn order(asked: Csr, authority: String, profile: Profile, requester: Requester) -> Result<Order, CaError> {
     let Csr {
         subject,
         spki,
         alt_names,
         wants_ca,
         ..
-    } = csr::parse(request, &OpensslVerifier)?;
+    } = asked;
     let refused = |reason| CaError::Request {
         code: pki::CSR_NAME,
         reason,
@@ -60,7 +104,7 @@ fn read(request: &[u8], authority: &str, profile: Profile, requester: Requester)
         return Err(refused("it asks for the domain component of another kind"));
     }
     Ok(Order {
-        authority: authority.to_owned(),
+        authority,
         profile,
         subject: Subject {
             common_name: subject

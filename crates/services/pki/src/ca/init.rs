@@ -421,11 +421,7 @@ impl Ca {
             authorities: self.load_authorities().await?,
             control,
         };
-        *self
-            .inner
-            .state
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = state;
+        self.inner.state.store(Arc::new(state));
         Ok(())
     }
 

@@ -1,10 +1,15 @@
 //! Issuing: policy, lint, signature, commit, in this order; nothing leaves before the last.
+//!
+//! What computes or waits for a key runs on threads of its own, as many at once as pays; what is signed meanwhile
+//! shares one commit.
+
+use std::sync::Arc;
 
 use gridlatch_keys::{FileKey, Signer};
 use gridlatch_store::pki::{Inserted, NewCertificate};
-use gridlatch_trust::build::{AltName, Issuer, Request, Subject, build};
+use gridlatch_trust::Profile;
+use gridlatch_trust::build::{AltName, Issuer, Request, Subject, build_dated};
 use gridlatch_trust::profile::{Authority as Role, Kind};
-use gridlatch_trust::{Profile, certificate};
 use gridlatch_vocab::{Personal, Timestamp, catalogue::ca};
 use sha2::{Digest as _, Sha256};
 
@@ -13,6 +18,15 @@ use super::{Authority, Ca, CaError, Requester, Serial};
 
 /// How often another serial number is tried: the second try is needed once in 2^62 issues.
 const TRIES: usize = 8;
+/// Fewest signatures under way at once: a key in hardware mostly waits.
+const AT_LEAST: usize = 4;
+
+/// How many requests are checked and certificates signed at once.
+pub(super) fn at_once() -> usize {
+    std::thread::available_parallelism()
+        .map_or(AT_LEAST, usize::from)
+        .max(AT_LEAST)
+}
 
 /// A certificate to be issued.
 #[derive(Debug, Clone)]
@@ -123,32 +137,111 @@ impl Ca {
     }
 
     pub(super) async fn issue_on(&self, order: Order, grounds: Grounds) -> Result<Issued, CaError> {
-        let result = self.try_issue(&order, grounds).await;
-        let kind = order.profile.row().name;
-        match &result {
-            Ok(issued) => self.emit(ca::ISSUED, format!("{kind} by {}", order.authority), |event| {
-                event
-                    .with("authority", order.authority.as_str())
-                    .with("kind", order.profile.kind.slug())
-                    .with("serial", issued.serial.to_string())
-                    .with("requester", order.requester.label())
-            }),
-            Err(error) => self.emit(error.code(), error.to_string(), |event| {
-                event
-                    .with("authority", order.authority.as_str())
-                    .with("kind", order.profile.kind.slug())
-                    .with("requester", order.requester.label())
-            }),
-        }
+        let about = About {
+            authority: order.authority.clone(),
+            profile: order.profile,
+            requester: order.requester.label(),
+        };
+        self.issue_made(about, grounds, || Ok(order)).await
+    }
+
+    /// Issues what `order` makes, and reports what became of it.
+    pub(super) async fn issue_made<F>(
+        &self,
+        about: About,
+        grounds: Grounds,
+        order: F,
+    ) -> Result<Issued, CaError>
+    where
+        F: FnOnce() -> Result<Order, CaError> + Send + 'static,
+    {
+        let result = self.try_issue(grounds, order).await;
+        let About {
+            authority,
+            profile,
+            requester,
+        } = about;
+        let (code, message) = match &result {
+            Ok(_) => (ca::ISSUED, format!("{} by {authority}", profile.row().name)),
+            Err(error) => (error.code(), error.to_string()),
+        };
+        self.emit(code, message, |event| {
+            let event = event
+                .with("authority", authority)
+                .with("kind", profile.kind.slug());
+            match &result {
+                Ok(issued) => event.with("serial", issued.serial.to_string()),
+                Err(_) => event,
+            }
+            .with("requester", requester)
+        });
         result
     }
 
-    async fn try_issue(&self, order: &Order, grounds: Grounds) -> Result<Issued, CaError> {
+    /// Runs what computes for long, or waits for a key, where it holds up nobody; in bounded number.
+    pub(crate) async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, CaError> {
+        let abandoned = CaError::Damaged {
+            what: "the CA".to_owned(),
+            reason: "its work was abandoned, the process is stopping",
+        };
+        let Ok(turn) = Arc::clone(&self.inner.signing).acquire_owned().await else {
+            return Err(abandoned);
+        };
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        done.await.map_err(|_| abandoned)
+    }
+
+    /// Signs and stores, with another serial number for as long as the store says that one is taken.
+    async fn try_issue<F>(&self, grounds: Grounds, order: F) -> Result<Issued, CaError>
+    where
+        F: FnOnce() -> Result<Order, CaError> + Send + 'static,
+    {
+        let ca = self.clone();
+        let first = move || {
+            let order = order()?;
+            let signed = ca.signed(&order, &grounds)?;
+            Ok::<_, CaError>((Arc::new(order), grounds, signed))
+        };
+        let (order, grounds, mut signed) = self.off_thread(first).await??;
+        for _ in 0..TRIES {
+            let Signed {
+                authority,
+                serial,
+                certificate,
+            } = signed;
+            let der = certificate.der.clone();
+            match self.inner.store.pki_insert(certificate).await? {
+                Inserted::Stored(_) => {
+                    let mut chain = vec![der.clone()];
+                    chain.extend(self.chain(&authority.name)?);
+                    return Ok(Issued { serial, der, chain });
+                }
+                Inserted::SerialTaken => {}
+                Inserted::Replayed => return Err(CaError::Replayed),
+                Inserted::NotApproved => {
+                    return Err(CaError::ApprovalRefused("it was used or withdrawn before"));
+                }
+            }
+            let (ca, order, grounds) = (self.clone(), Arc::clone(&order), grounds.clone());
+            signed = self.off_thread(move || ca.signed(&order, &grounds)).await??;
+        }
+        Err(CaError::Entropy)
+    }
+
+    /// Policy, profile and signature: the certificate before its commit.
+    fn signed(&self, order: &Order, grounds: &Grounds) -> Result<Signed, CaError> {
         let now = self.now();
+        let state = self.state();
         let authority = self.authority(&order.authority)?;
         authority.usable(now)?;
         suits(&authority, order)?;
-        let policy = self.policy();
+        let policy = &state.policy;
         let rule = policy.decide(&Ask {
             requester: &order.requester,
             kind: order.profile.kind,
@@ -156,14 +249,14 @@ impl Ca {
             common_name: &order.subject.common_name,
             alt_names: &order.alt_names,
         })?;
-        if self.authorities().iter().any(|other| other.spki == order.spki) {
+        if state.authorities.values().any(|other| other.spki == order.spki) {
             return Err(CaError::WrongIssuer {
                 authority: authority.name.clone(),
                 kind: order.profile.row().name,
                 reason: "the key is that of a CA",
             });
         }
-        if authority.is_root() && grounds.approved.is_none() && self.control() == super::Control::Dual {
+        if authority.is_root() && grounds.approved.is_none() && state.control == super::Control::Dual {
             return Err(CaError::ApprovalNeeded {
                 what: "a signature of a root",
                 needed: super::APPROVERS,
@@ -189,36 +282,31 @@ impl Ca {
             not_after,
             requester: order.requester.label(),
             urls: &policy.urls,
-            grounds,
+            grounds: grounds.clone(),
         };
         let signer = authority.signer(&self.inner.keys)?;
-        let (serial, der) = self.commit(&authority, &*signer, &draft).await?;
-        let mut chain = vec![der.clone()];
-        chain.extend(self.chain(&authority.name)?);
-        Ok(Issued { serial, der, chain })
+        let (serial, certificate) = draft.sign(Some(&authority), authority.number, &*signer, now)?;
+        Ok(Signed {
+            authority,
+            serial,
+            certificate,
+        })
     }
+}
 
-    /// Signs and stores, with another serial number for as long as the store says that one is taken.
-    async fn commit(
-        &self,
-        authority: &Authority,
-        signer: &dyn Signer,
-        draft: &Draft<'_>,
-    ) -> Result<(Serial, Vec<u8>), CaError> {
-        for _ in 0..TRIES {
-            let (serial, certificate) = draft.sign(Some(authority), authority.number, signer, self.now())?;
-            let der = certificate.der.clone();
-            match self.inner.store.pki_insert(certificate).await? {
-                Inserted::Stored(_) => return Ok((serial, der)),
-                Inserted::SerialTaken => {}
-                Inserted::Replayed => return Err(CaError::Replayed),
-                Inserted::NotApproved => {
-                    return Err(CaError::ApprovalRefused("it was used or withdrawn before"));
-                }
-            }
-        }
-        Err(CaError::Entropy)
-    }
+/// What the report of an issue names.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) authority: String,
+    pub(super) profile: Profile,
+    pub(super) requester: String,
+}
+
+/// A certificate that is signed and nowhere yet.
+struct Signed {
+    authority: Arc<Authority>,
+    serial: Serial,
+    certificate: NewCertificate,
 }
 
 /// The profile's rules about who signs what.
@@ -278,14 +366,10 @@ impl Draft<'_> {
             ocsp_url: url(&self.urls.ocsp),
             crl_url: url(&self.urls.crl),
         };
-        let issuer = authority.map_or(Issuer::Itself, |authority| Issuer::Ca(&authority.der));
-        let der = build(&request, issuer, signer.algorithm(), &|message| {
+        let issuer = authority.map_or(Issuer::Itself, |authority| Issuer::Known(&authority.facts));
+        // Dates as the certificate says them, after clamping to the issuer.
+        let built = build_dated(&request, issuer, signer.algorithm(), &|message| {
             signer.sign(message).map_err(Into::into)
-        })?;
-        // As the certificate says it, after clamping to the issuer.
-        let summary = certificate::summary(&der).map_err(|_| CaError::Damaged {
-            what: "a certificate just signed".to_owned(),
-            reason: "it cannot be read",
         })?;
         let certificate = NewCertificate {
             authority: number,
@@ -293,9 +377,9 @@ impl Draft<'_> {
             kind: self.profile.kind.slug().to_owned(),
             subject: Personal::new(self.subject.common_name.clone()),
             personal: self.profile.kind.is_personal(),
-            der,
-            not_before: summary.not_before,
-            not_after: summary.not_after,
+            der: built.der,
+            not_before: built.not_before,
+            not_after: built.not_after,
             requester: self.requester.clone(),
             at: now,
             request_digest: self.grounds.request_digest.clone(),
@@ -306,6 +390,6 @@ impl Draft<'_> {
 }
 
 /// What the store remembers of a certificate request.
-fn digest(request: &[u8]) -> Vec<u8> {
+pub(super) fn digest(request: &[u8]) -> Vec<u8> {
     Sha256::digest(request).to_vec()
 }
