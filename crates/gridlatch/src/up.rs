@@ -7,6 +7,7 @@ mod certificates;
 mod commands;
 mod contracts;
 pub(crate) mod delivered;
+mod revocation;
 mod staples;
 pub(crate) mod station_process;
 mod stations;
@@ -23,12 +24,13 @@ use gridlatch_pki::ca::Ca;
 use gridlatch_pki::dev::{self, DevPki, VehicleName};
 use gridlatch_pki::pools::{Place, Pools};
 use gridlatch_platform::{
-    BillSigner, ContractProvider, Platform, PlatformConfig, PlatformHandle, RevocationCheck,
+    BillSigner, ContractProvider, Platform, PlatformConfig, PlatformHandle, StationCheck,
 };
 use gridlatch_store::{Store, TokenStatus};
 use gridlatch_tls::{PlatformServer, PlatformServerConfig};
 use gridlatch_vocab::{Event, EventSink as _, Personal, StationId, catalogue};
 
+pub(crate) use self::revocation::UnknownPolicy;
 use crate::run_file::{self, RunFile};
 use crate::say;
 use crate::services::Places;
@@ -54,6 +56,7 @@ pub(crate) struct UpConfig {
     pub(crate) est: Option<SocketAddr>,
     pub(crate) status: Option<SocketAddr>,
     pub(crate) notify: Vec<Place>,
+    pub(crate) unknown: UnknownPolicy,
     pub(crate) allow_plaintext: bool,
     pub(crate) demo: bool,
     pub(crate) verbose: bool,
@@ -100,20 +103,13 @@ async fn serve(config: UpConfig) -> Result<()> {
     let store = open_store(&data, "platform.db").await?;
     let ca = authority::open(&data, &pki, &hub).await?;
     certificates::name_places(&ca, &places).await?;
-    let revocation = authority::revocation(&ocsp, &crl);
+    let asked = revocation::Asked::at(&ocsp, &crl, config.unknown);
     let contracts = contracts::service(&ca, &pki, &store, &hub).await?;
+    let contracts = contracts.asking(asked.check());
     let provider = contracts::provider(contracts.clone());
-    let platform = start_platform(
-        &config,
-        &pki,
-        (&ca, revocation, provider),
-        &store,
-        &hub,
-        &shutdown,
-    )
-    .await?;
+    let platform = start_platform(&config, &pki, (&ca, &asked, provider), &store, &hub, &shutdown).await?;
     register_demo(&platform).await?;
-    let stations = stations::start(&config, &data, (&ca, &pki), &platform, &hub).await?;
+    let stations = stations::start(&config, &data, (&ca, &pki), (&platform, &asked), &hub).await?;
     // What the stations were just delivered with can be revoked like anything else.
     ca.adopt_issued(&pki).await?;
     let web = web::start(&config, &data, &platform, pki.csms_roots(), (&hub, &shutdown)).await?;
@@ -223,21 +219,26 @@ async fn open_store(data: &DataDir, name: &str) -> Result<Store> {
 async fn start_platform(
     config: &UpConfig,
     pki: &Arc<DevPki>,
-    (ca, revocation, contracts): (&Ca, RevocationCheck, Arc<dyn ContractProvider>),
+    (ca, asked, contracts): (&Ca, &revocation::Asked, Arc<dyn ContractProvider>),
     store: &Store,
     hub: &Hub,
     shutdown: &Shutdown,
 ) -> Result<PlatformHandle> {
-    let server = PlatformServer::new(PlatformServerConfig {
+    let server = Arc::new(PlatformServer::new(PlatformServerConfig {
         credential: pki.platform_server()?,
         station_roots: pki.csms_roots(),
         handshake_timeout: Duration::from_secs(10),
-    })?;
+    })?);
+    let check = asked.check();
     let bills = pki.bill_signer()?;
     let settings = PlatformConfig {
         listen: config.ocpp,
         mo_roots: pki.mo_roots(),
-        revocation: Some(revocation),
+        revocation: Some(check.clone()),
+        stations: Some(StationCheck {
+            check,
+            listener: Some(Arc::clone(&server)),
+        }),
         authority: Some(Arc::new(authority::ForStations(ca.clone()))),
         contracts: Some(contracts),
         bill_signer: Some(BillSigner {

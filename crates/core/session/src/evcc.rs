@@ -255,6 +255,19 @@ impl EvccSession {
         }
     }
 
+    /// As [`Self::connection_lost`], where TLS said why: the station refused this side's certificate after all.
+    pub fn connection_refused(&mut self, now: Now, code: Code, reason: &str) {
+        if !self.ended {
+            let asked = self.asked;
+            self.fail(
+                now,
+                code,
+                Blame::Vehicle,
+                format!("the connection ended while {asked} was open: {reason}"),
+            );
+        }
+    }
+
     /// When [`Self::handle_timeout`] is due, on the monotonic clock in milliseconds.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {

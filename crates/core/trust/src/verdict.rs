@@ -12,6 +12,7 @@ mod guess;
 mod link;
 mod plain;
 mod search;
+mod standing;
 
 use gridlatch_vocab::{Code, Timestamp, catalogue::pki};
 use thiserror::Error;
@@ -24,6 +25,7 @@ pub use advice::{Fix, Proposal, clock_hint, proposals};
 pub use chain_shape::{Finding, findings};
 pub use evidence::{AllowedPlaces, Evidence, EvidenceError, Policy, Source, Unknown};
 pub use guess::guess;
+pub use standing::{Unfit, standing};
 
 use link::Link;
 use search::Search;

@@ -75,6 +75,7 @@ pub(crate) fn station(args: &StationArgs) -> Result<()> {
             credentials: pki.station_credentials(&id)?,
             vehicle_roots: pki.oem_roots(),
             contract_roots: pki.mo_roots(),
+            vehicle_revocation: None,
             allow_legacy_cbc: true,
             key_log: None,
         }),

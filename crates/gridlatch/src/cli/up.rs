@@ -31,6 +31,10 @@ pub(crate) struct UpArgs {
     /// A place the pools may send notifications to: https://HOST or https://HOST:PORT; may be repeated
     #[arg(long = "notify", value_name = "URL")]
     notify: Vec<Place>,
+    /// Where nobody can say whether a certificate was revoked: accept, refuse, or accept for so many
+    /// hours after the last answer ran out (12h)
+    #[arg(long, value_name = "accept|refuse|HOURS", default_value = "accept")]
+    revocation_unknown: up::UnknownPolicy,
     /// Let vehicles without TLS charge too, by external identification only
     #[arg(long)]
     allow_plaintext: bool,
@@ -56,6 +60,7 @@ pub(crate) fn run(args: UpArgs) -> u8 {
         est: args.est,
         status: args.status,
         notify: args.notify,
+        unknown: args.revocation_unknown,
         allow_plaintext: args.allow_plaintext,
         demo: args.demo,
         verbose: args.verbose,

@@ -2,18 +2,15 @@
 //! has it sign for stations.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use gridlatch_fetch::{Revocation, RevocationConfig};
 use gridlatch_host::{DataDir, Hub};
 use gridlatch_pki::ca::{Ca, KeyRing, Requester, Role};
 use gridlatch_pki::dev::DevPki;
-use gridlatch_platform::{NotSigned, RevocationCheck, Signing, StationAuthority, StationCertificate};
+use gridlatch_platform::{NotSigned, Signing, StationAuthority, StationCertificate};
 use gridlatch_station::custody::CertificateUse;
 use gridlatch_trust::Profile;
 use gridlatch_trust::profile::Kind;
-use gridlatch_trust::verdict::{AllowedPlaces, Policy};
 use gridlatch_vocab::StationId;
 
 /// Opens the CA over the development PKI, and takes over what it has issued since the last time.
@@ -23,25 +20,6 @@ pub(crate) async fn open(data: &DataDir, pki: &DevPki, hub: &Hub) -> Result<Ca> 
     Ca::adopt(store, KeyRing::in_folder(&folder), Arc::new(hub.clone()), pki)
         .await
         .context("the certification authority does not start")
-}
-
-/// How the platform judges contracts: by what the CA's own responder and lists say, fetched from there and
-/// from nowhere else. Where nothing is known, as for a contract of somebody else's, the chain decides.
-pub(crate) fn revocation(ocsp: &str, crl: &str) -> RevocationCheck {
-    let places = [ocsp, crl]
-        .into_iter()
-        .filter_map(|url| url.strip_prefix("http://")?.split('/').next())
-        .map(str::to_owned);
-    RevocationCheck {
-        source: Revocation::new(RevocationConfig {
-            // A vehicle's contract was made by another process, which knew no addresses.
-            default_responder: Some(ocsp.to_owned()),
-            // The responder is in this very process.
-            keep: Duration::from_secs(5),
-            ..RevocationConfig::new(AllowedPlaces::new(places))
-        }),
-        policy: Policy::default(),
-    }
 }
 
 /// The CA that signs what a station uses so.

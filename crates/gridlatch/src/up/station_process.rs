@@ -27,6 +27,7 @@ use gridlatch_vocab::{Event, EventSink as _, EvseId, MilliWattHours, Personal, S
 use tokio::sync::mpsc;
 
 use super::delivered::{self, Delivered, StationKeys};
+use super::revocation::Asked;
 use super::staples::Named;
 use super::{DEMO_TOKEN, DEMO_TOKEN_KIND};
 use crate::run_file::{RunEvse, RunStation, Supply};
@@ -63,6 +64,8 @@ pub(crate) struct StationArgs {
     /// Where the platform listens
     #[arg(long)]
     ocpp: SocketAddr,
+    #[command(flatten)]
+    revocation: Asked,
     /// Serve vehicles without TLS too
     #[arg(long)]
     allow_plaintext: bool,
@@ -223,6 +226,7 @@ async fn start(
     )?;
     let credentials = delivered.vehicle;
     let responder = Named::by(credentials.iter().map(|credential| &credential.chain));
+    let check = args.revocation.check();
     let station = StationConfig {
         station: id.clone(),
         evses: vec![evse],
@@ -230,6 +234,7 @@ async fn start(
             credentials,
             vehicle_roots: pki.oem_roots(),
             contract_roots: pki.mo_roots(),
+            vehicle_revocation: Some(check.clone()),
             allow_legacy_cbc: true,
             key_log: args.key_log.clone(),
         }),
@@ -250,6 +255,7 @@ async fn start(
     let mut csms = CsmsConfig::new(format!("wss://{}/ocpp", args.ocpp), id.clone(), store);
     csms.identity = Some(delivered.platform);
     csms.platform_roots = pki.csms_roots();
+    csms.platform_revocation = Some(check);
     csms.custody = Some(custody);
     csms.meter_key = Some(pki.meter_key(id)?);
     csms.model = "Simulated station".to_owned();

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::UpConfig;
 use super::delivered;
+use super::revocation::Asked;
 use super::station_process::READY;
 use crate::run_file::RunStation;
 
@@ -66,7 +67,7 @@ pub(crate) async fn start(
     config: &UpConfig,
     data: &DataDir,
     (ca, pki): (&Ca, &DevPki),
-    platform: &PlatformHandle,
+    (platform, asked): (&PlatformHandle, &Asked),
     hub: &Hub,
 ) -> Result<Stations> {
     let keepers = TaskTracker::new();
@@ -88,7 +89,7 @@ pub(crate) async fn start(
         let keeper = Keeper {
             id: id.clone(),
             data: data.clone(),
-            arguments: arguments(config, data, platform, id),
+            arguments: arguments(config, data, (platform, asked), id),
             hub: hub.clone(),
             stop: stop.clone(),
             up: Arc::clone(&up),
@@ -111,7 +112,7 @@ pub(crate) async fn start(
 fn arguments(
     config: &UpConfig,
     data: &DataDir,
-    platform: &PlatformHandle,
+    (platform, asked): (&PlatformHandle, &Asked),
     id: &StationId,
 ) -> Vec<std::ffi::OsString> {
     let mut arguments: Vec<std::ffi::OsString> = vec![
@@ -123,6 +124,7 @@ fn arguments(
         "--ocpp".into(),
         platform.ocpp_addr.to_string().into(),
     ];
+    arguments.extend(asked.arguments());
     if config.allow_plaintext {
         arguments.push("--allow-plaintext".into());
     }

@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod check;
 mod http;
 mod revocation;
 
+pub use check::RevocationCheck;
 pub use http::{FetchError, Fetcher};
 pub use revocation::{Gathered, Note, Revocation, RevocationConfig};
 

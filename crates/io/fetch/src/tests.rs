@@ -340,3 +340,109 @@ fn the_memory_is_bounded() {
         cache.len()
     );
 }
+
+fn check(place: &str, unknown: Unknown) -> RevocationCheck {
+    let policy = Policy {
+        unknown,
+        ..Policy::STRICT
+    };
+    RevocationCheck {
+        patience: Duration::from_millis(300),
+        again: Duration::from_millis(50),
+        ..RevocationCheck::new(revocation(place, Duration::ZERO), policy)
+    }
+}
+
+#[tokio::test]
+async fn a_check_takes_no_longer_than_its_patience_and_says_who_was_silent() {
+    let silent = server(Arc::new(|_| Vec::new())).await;
+    let pki = pki(&silent.place);
+    let path = [pki.leaf.clone(), pki.root.clone()];
+    let began = std::time::Instant::now();
+    let accepted = check(&silent.place, Unknown::Accept)
+        .standing(&path, None, now(), &OpensslVerifier)
+        .await;
+    assert_eq!(accepted.unwrap()[0].status, Status::Unknown);
+    let strict = check(&silent.place, Unknown::Refuse);
+    let unfit = strict
+        .standing(&path, None, now(), &OpensslVerifier)
+        .await
+        .unwrap_err();
+    assert_eq!((unfit.rejected.code, unfit.reason), (codes::UNKNOWN, None));
+    assert!(
+        unfit.rejected.message.contains("nobody answered within 300 ms"),
+        "{unfit:?}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // A staple that is good answers the question without anybody else.
+    let question = ocsp_question(&pki);
+    let staple = pki.says(&question, Status::Good);
+    let checked = strict
+        .standing(&path, Some(&staple), now(), &OpensslVerifier)
+        .await
+        .unwrap();
+    assert_eq!(checked[0].status, Status::Good);
+    assert!(checked[0].because.contains("stapled"), "{checked:?}");
+    let unfit = strict
+        .standing(&path, Some(b"no staple"), now(), &OpensslVerifier)
+        .await
+        .unwrap_err();
+    assert_eq!(unfit.rejected.code, codes::UNKNOWN);
+    // Nothing to ask about.
+    assert_eq!(
+        strict.standing(&[], None, now(), &OpensslVerifier).await.unwrap(),
+        []
+    );
+}
+
+fn ocsp_question(pki: &Pki) -> Vec<u8> {
+    use gridlatch_trust::ocsp::{CertId, Hash, Request, build_request};
+    let serial = gridlatch_trust::certificate::serial(&pki.leaf).unwrap();
+    build_request(&Request {
+        ids: vec![CertId::new(&pki.root, &serial, Hash::Sha1).unwrap()],
+        nonce: None,
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_connection_that_lasts_is_asked_about_until_it_is_revoked_and_survives_an_outage() {
+    #[derive(Clone, Copy)]
+    enum Word {
+        Good,
+        Away,
+        Revoked,
+    }
+    let word = Arc::new(std::sync::Mutex::new(Word::Good));
+    let known: Arc<std::sync::OnceLock<Pki>> = Arc::default();
+    let (said, made) = (Arc::clone(&word), Arc::clone(&known));
+    let server = server(Arc::new(move |question| {
+        let status = match *said.lock().unwrap() {
+            Word::Good => Status::Good,
+            Word::Away => return http("503 Service Unavailable", b""),
+            Word::Revoked => Status::Revoked {
+                at: now(),
+                reason: Reason::CertificateHold,
+            },
+        };
+        http("200 OK", &made.get().unwrap().says(question, status))
+    }))
+    .await;
+    let pki = known.get_or_init(|| pki(&server.place));
+    let path = [pki.leaf.clone(), pki.root.clone()];
+    let check = check(&server.place, Unknown::Refuse);
+    let lasting = check.until_revoked(&path, now, &OpensslVerifier);
+    tokio::pin!(lasting);
+    for state in [Word::Good, Word::Away] {
+        *word.lock().unwrap() = state;
+        let ended = tokio::time::timeout(Duration::from_millis(400), &mut lasting).await;
+        assert!(ended.is_err(), "it was ended: {ended:?}");
+    }
+    assert!(server.asked.load(Ordering::SeqCst) >= 2);
+    *word.lock().unwrap() = Word::Revoked;
+    // The place that failed is left alone for ten seconds.
+    let unfit = tokio::time::timeout(Duration::from_secs(20), lasting)
+        .await
+        .unwrap();
+    assert_eq!((unfit.rejected.code, unfit.is_final()), (codes::REVOKED, false));
+}

@@ -188,6 +188,20 @@ pub(crate) fn peer_chain(ssl: &SslRef) -> Vec<Vec<u8>> {
     chain
 }
 
+/// The path OpenSSL built, leaf first, root last; nothing where there is no peer certificate.
+pub(crate) fn peer_path(ssl: &SslRef) -> Vec<Vec<u8>> {
+    if ssl.peer_certificate().is_none() {
+        return Vec::new();
+    }
+    let path: Result<Vec<_>, _> = ssl
+        .verified_chain()
+        .into_iter()
+        .flatten()
+        .map(|cert| cert.to_der())
+        .collect();
+    path.unwrap_or_default()
+}
+
 /// Appends TLS secrets to a file in the format of `SSLKEYLOGFILE`, readable by its owner only.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyLog(Arc<Mutex<fs::File>>);

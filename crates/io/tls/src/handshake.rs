@@ -7,10 +7,11 @@ use std::time::Instant;
 use gridlatch_vocab::catalogue::tls;
 use openssl::asn1::Asn1Time;
 use openssl::ssl::{Ssl, SslRef, StatusType};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
-use crate::context::{LEGACY_CBC, peer_chain};
+use crate::context::{LEGACY_CBC, peer_chain, peer_path};
 use crate::observed::Watch;
 use crate::refusal::{Peer, Refusal, explain};
 use crate::{Handshake, TlsStream, ffi};
@@ -51,11 +52,17 @@ pub(crate) async fn run(
         };
         match result {
             Ok(()) => Ok(stream),
-            Err(error) => Err(match ffi::take_failure() {
-                // OpenSSL only knows that the signature failed.
-                Some(key) => Refusal::new(key.code(), format!("this side cannot sign: {key}")),
-                None => watch.with(|observed| explain(&error, peer, observed)),
-            }),
+            Err(error) => {
+                let refusal = match ffi::take_failure() {
+                    // OpenSSL only knows that the signature failed.
+                    Some(key) => Refusal::new(key.code(), format!("this side cannot sign: {key}")),
+                    None => watch.with(|observed| explain(&error, peer, observed)),
+                };
+                if role == Role::Accept {
+                    tokio::spawn(linger(stream));
+                }
+                Err(refusal)
+            }
         }
     };
     let stream = tokio::time::timeout(limit, handshake).await.unwrap_or_else(|_| {
@@ -75,6 +82,21 @@ pub(crate) async fn run(
         still_valid(stream.ssl(), who)?;
     }
     Ok((stream, handshake))
+}
+
+/// How long a refused peer has to take note of the alert.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// In TLS 1.3 a client whose certificate is refused has begun to talk. Closing on what it says would reset the
+/// connection and take the alert away from it, so it is read past until the peer has gone.
+async fn linger(mut stream: SslStream<TcpStream>) {
+    let tcp = stream.get_mut();
+    let mut rest = [0; 1024];
+    let gone = async {
+        let _ = tcp.shutdown().await;
+        while matches!(tcp.read(&mut rest).await, Ok(1..)) {}
+    };
+    let _ = tokio::time::timeout(LINGER, gone).await;
 }
 
 /// Looks at the first octet before OpenSSL does, so that a vehicle that ignored SDP is told apart from
@@ -115,6 +137,7 @@ fn summary(ssl: &SslRef, watch: &Watch, duration: Duration) -> Handshake {
         version: ssl.version_str().to_owned(),
         group: ffi::negotiated_group(ssl),
         peer_chain: peer_chain(ssl),
+        peer_path: peer_path(ssl),
         own_label: watch.with(|observed| observed.chosen.as_ref().map(|(label, _)| label.clone())),
         resumed: ssl.session_reused(),
         legacy: suite == LEGACY_CBC,

@@ -82,6 +82,9 @@ pub struct Handshake {
     pub group: Option<String>,
     /// The peer's certificates in DER, leaf first. After resumption the leaf at most.
     pub peer_chain: Vec<Vec<u8>>,
+    /// The path by which the peer was believed, in DER: leaf first, the trusted root last. Empty where
+    /// nobody was asked for a certificate, and after a resumption.
+    pub peer_path: Vec<Vec<u8>>,
     /// Which of our credentials was shown.
     pub own_label: Option<String>,
     /// Whether a session ticket spared the certificates.

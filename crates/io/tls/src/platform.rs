@@ -2,14 +2,19 @@
 
 use core::time::Duration;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use openssl::ssl::{Ssl, SslContext, SslContextBuilder, SslMethod, SslVerifyMode, SslVersion};
+use arc_swap::ArcSwap;
+use openssl::ssl::{
+    Ssl, SslContext, SslContextBuilder, SslMethod, SslOptions, SslSessionCacheMode, SslVerifyMode, SslVersion,
+};
 use tokio::net::TcpStream;
 
 use crate::context::{self, GCM};
 use crate::handshake::{self, Role, internal};
-use crate::observed::{VerifyFault, Watch};
+use crate::observed::Watch;
 use crate::refusal::{Peer, Refusal};
+use crate::revoked::Revoked;
 use crate::{Credential, Handshake, TlsError, TlsStream, openssl_failed};
 
 /// How the platform serves stations.
@@ -23,10 +28,12 @@ pub struct PlatformServerConfig {
     pub handshake_timeout: Duration,
 }
 
-/// Accepts stations. A client certificate is required.
+/// Accepts stations. A client certificate is required, each time: sessions are not resumed, so that every
+/// connection shows its path.
 #[derive(Debug)]
 pub struct PlatformServer {
     context: SslContext,
+    revoked: ArcSwap<Revoked>,
     config: PlatformServerConfig,
 }
 
@@ -50,10 +57,26 @@ impl PlatformServer {
         builder
             .set_session_id_context(b"gridlatch-platform")
             .map_err(&failed)?;
+        builder.set_options(SslOptions::NO_TICKET);
+        builder.set_num_tickets(0).map_err(&failed)?;
+        builder.set_session_cache_mode(SslSessionCacheMode::OFF);
         Ok(Self {
             context: builder.build(),
+            revoked: ArcSwap::default(),
             config,
         })
+    }
+
+    /// Refuses stations whose path holds this certificate (DER) in the handshake from now on.
+    ///
+    /// # Errors
+    /// It is no certificate.
+    pub fn revoke(&self, certificate: &[u8]) -> Result<(), TlsError> {
+        let mut one = Revoked::default();
+        one.insert_certificate(certificate)
+            .map_err(openssl_failed("read a revoked certificate"))?;
+        self.revoked.rcu(|known| known.with(&one));
+        Ok(())
     }
 
     /// Runs the server's side of a handshake.
@@ -65,6 +88,7 @@ impl PlatformServer {
             &self.context,
             SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT,
             &self.config.credential,
+            self.revoked.load_full(),
         )?;
         handshake::run(
             Role::Accept,
@@ -122,7 +146,12 @@ impl PlatformClient {
     /// # Errors
     /// Why the platform was refused, or refused this side; see [`crate::refusal_of`] for what comes later.
     pub async fn connect(&self, tcp: TcpStream, host: &str) -> Result<(TlsStream, Handshake), Refusal> {
-        let (mut ssl, watch) = start(&self.context, SslVerifyMode::PEER, &self.config.identity)?;
+        let (mut ssl, watch) = start(
+            &self.context,
+            SslVerifyMode::PEER,
+            &self.config.identity,
+            Arc::default(),
+        )?;
         match host.parse::<IpAddr>() {
             Ok(address) => ssl.param_mut().set_ip(address),
             Err(_) => ssl
@@ -154,17 +183,12 @@ pub(crate) fn start(
     context: &SslContext,
     mode: SslVerifyMode,
     own: &Credential,
+    revoked: Arc<Revoked>,
 ) -> Result<(Ssl, Watch), Refusal> {
     let mut ssl = Ssl::new(context).map_err(|error| internal(&error))?;
     let watch = Watch::attach(&mut ssl).map_err(|error| internal(&error))?;
     watch.with(|observed| observed.chosen = Some((own.label.clone(), "the only one")));
     let observer = watch.clone();
-    ssl.set_verify_callback(mode, move |ok, store| {
-        if !ok {
-            observer.refuse(store, VerifyFault::Openssl(store.error()));
-            return false;
-        }
-        observer.plain(store)
-    });
+    ssl.set_verify_callback(mode, move |ok, store| revoked.judge(ok, store, &observer));
     Ok((ssl, watch))
 }

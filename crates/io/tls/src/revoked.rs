@@ -4,7 +4,13 @@ use std::collections::HashSet;
 use std::fmt;
 
 use openssl::hash::{MessageDigest, hash};
-use openssl::x509::X509Ref;
+use openssl::x509::{X509, X509Ref, X509StoreContextRef};
+
+use crate::ffi;
+use crate::observed::{VerifyFault, Watch};
+
+/// Certificates that are added one by one and refused within the handshake. Others are still asked about.
+pub(crate) const MAX_REVOKED: usize = 4096;
 
 /// A set of revoked certificates, by issuer and serial number, as revocation lists name them.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -21,6 +27,16 @@ impl Revoked {
         Ok(())
     }
 
+    /// Adds this certificate (DER).
+    ///
+    /// # Errors
+    /// It is no certificate, or OpenSSL cannot hash.
+    pub fn insert_certificate(&mut self, der: &[u8]) -> Result<(), openssl::error::ErrorStack> {
+        let certificate = X509::from_der(der)?;
+        let serial = certificate.serial_number().to_bn()?.to_vec();
+        self.insert(&certificate.issuer_name().to_der()?, &serial)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -31,6 +47,26 @@ impl Revoked {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// These and `more`, at most [`MAX_REVOKED`] of them: beyond it the new ones are all that counts.
+    #[must_use]
+    pub(crate) fn with(&self, more: &Self) -> Self {
+        if self.0.len() + more.0.len() > MAX_REVOKED {
+            return more.clone();
+        }
+        Self(self.0.union(&more.0).copied().collect())
+    }
+
+    /// For a verify callback: whether to go on, with the first fault noted.
+    pub(crate) fn judge(&self, ok: bool, store: &mut X509StoreContextRef, watch: &Watch) -> bool {
+        if ok && store.current_cert().is_some_and(|cert| self.contains(cert)) {
+            store.set_error(ffi::certificate_revoked());
+        } else if ok {
+            return watch.plain(store);
+        }
+        watch.refuse(store, VerifyFault::Openssl(store.error()));
+        false
     }
 
     /// A certificate that cannot be named counts as revoked: it cannot be shown that it is not.

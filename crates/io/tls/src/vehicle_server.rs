@@ -16,7 +16,7 @@ use crate::choose::{Facts, NAMES_ITS_ROOT, choose};
 use crate::context::{self, GCM, KeyLog, LEGACY_CBC, StapleSlot, TLS13};
 use crate::handshake::{self, Role, internal};
 use crate::hello::{Extensions, Offer};
-use crate::observed::{VerifyFault, Watch};
+use crate::observed::Watch;
 use crate::refusal::{Peer, Refusal};
 use crate::revoked::Revoked;
 use crate::{Credential, Handshake, TlsError, TlsStream, ffi, openssl_failed};
@@ -173,6 +173,17 @@ impl VehicleServer {
         Ok(())
     }
 
+    /// Adds one certificate (DER) to those that are refused, as [`Self::set_revoked`].
+    ///
+    /// # Errors
+    /// It is no certificate, or OpenSSL cannot make a context.
+    pub fn revoke(&self, certificate: &[u8]) -> Result<(), TlsError> {
+        let mut one = Revoked::default();
+        one.insert_certificate(certificate)
+            .map_err(openssl_failed("read a revoked certificate"))?;
+        self.set_revoked(self.revoked.load().with(&one))
+    }
+
     /// Runs the server's side of a handshake.
     ///
     /// # Errors
@@ -184,16 +195,7 @@ impl VehicleServer {
         // The mode stays "ask nothing" until the version is known: a TLS 1.2 vehicle has no certificate.
         let revoked = self.revoked.load_full();
         ssl.set_verify_callback(SslVerifyMode::NONE, move |ok, store| {
-            if !ok {
-                observer.refuse(store, VerifyFault::Openssl(store.error()));
-                return false;
-            }
-            if store.current_cert().is_some_and(|cert| revoked.contains(cert)) {
-                store.set_error(ffi::certificate_revoked());
-                observer.refuse(store, VerifyFault::Openssl(store.error()));
-                return false;
-            }
-            observer.plain(store)
+            revoked.judge(ok, store, &observer)
         });
         handshake::run(
             Role::Accept,

@@ -75,7 +75,12 @@ impl WebServer {
         } else {
             SslVerifyMode::PEER
         };
-        let (ssl, watch) = start(&current.context, mode, &current.credential)?;
+        let (ssl, watch) = start(
+            &current.context,
+            mode,
+            &current.credential,
+            std::sync::Arc::default(),
+        )?;
         handshake::run(
             Role::Accept,
             ssl,

@@ -89,7 +89,7 @@ impl Running<'_> {
                     match read {
                         Ok(0) => self.session.connection_lost(self.now(), "the station closed it"),
                         Ok(count) => self.session.handle_input(self.now(), &buffer[..count]),
-                        Err(error) => self.session.connection_lost(self.now(), &error.to_string()),
+                        Err(error) => self.broke(&error),
                     }
                 }
                 () = tokio::time::sleep_until(due) => {
@@ -110,6 +110,17 @@ impl Running<'_> {
                     self.session.request_stop();
                 }
             }
+        }
+    }
+
+    /// In TLS 1.3 what the station thinks of our certificate comes with the first read.
+    fn broke(&mut self, error: &std::io::Error) {
+        match gridlatch_tls::refusal_of(error) {
+            Some(refusal) => {
+                self.session
+                    .connection_refused(self.now(), refusal.code, &refusal.message);
+            }
+            None => self.session.connection_lost(self.now(), &error.to_string()),
         }
     }
 

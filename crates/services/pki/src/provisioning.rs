@@ -20,6 +20,7 @@ use core::fmt;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use gridlatch_fetch::RevocationCheck;
 use gridlatch_keys::delivery::Kdf;
 use gridlatch_session::provisioning::{Action, SignedContract};
 use gridlatch_store::Store;
@@ -91,6 +92,7 @@ pub struct Provisioner {
     authority: Arc<dyn ContractAuthority>,
     settings: Settings,
     sink: Arc<dyn EventSink>,
+    revocation: Option<RevocationCheck>,
     updates: Arc<Mutex<VecDeque<Answered>>>,
 }
 
@@ -117,8 +119,17 @@ impl Provisioner {
             authority,
             settings,
             sink,
+            revocation: None,
             updates: Arc::new(Mutex::new(VecDeque::with_capacity(REMEMBERED))),
         }
+    }
+
+    /// Asks about the revocation of every chain it judges: of vehicles, contracts and other signers. Without
+    /// this it is not asked about.
+    #[must_use]
+    pub fn asking(mut self, check: RevocationCheck) -> Self {
+        self.revocation = Some(check);
+        self
     }
 
     /// The pools.

@@ -17,6 +17,8 @@ pub struct Peer {
     pub common_name: Option<String>,
     /// TLS version and suite, for the log.
     pub security: String,
+    /// The path its certificate was believed by, DER: leaf first, root last; empty without TLS.
+    pub path: Vec<Vec<u8>>,
 }
 
 /// Why a connection was not accepted.
@@ -65,6 +67,7 @@ impl Accept for Plaintext {
             address,
             common_name: None,
             security: "none".to_owned(),
+            path: Vec::new(),
         };
         Ok((tcp, peer))
     }

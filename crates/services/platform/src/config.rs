@@ -4,20 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gridlatch_fetch::Revocation;
+use gridlatch_fetch::RevocationCheck;
 use gridlatch_keys::Signer;
-use gridlatch_trust::verdict::Policy;
+use gridlatch_tls::PlatformServer;
 
 use crate::authority::StationAuthority;
 use crate::provider::ContractProvider;
 
-/// Where revocation is asked, and what the answer must be.
+/// How stations' client certificates are judged beyond the handshake.
 #[derive(Debug, Clone)]
-pub struct RevocationCheck {
-    /// Fetches answers and lists.
-    pub source: Revocation,
-    /// What to do about the unknown, and which certificates are asked about.
-    pub policy: Policy,
+pub struct StationCheck {
+    /// Asks about their revocation, when they connect and while they stay.
+    pub check: RevocationCheck,
+    /// The listener, so that whoever was found revoked is refused within the handshake from then on.
+    pub listener: Option<Arc<PlatformServer>>,
 }
 
 /// Configuration of the platform.
@@ -37,6 +37,8 @@ pub struct PlatformConfig {
     pub allow_plaintext: bool,
     /// How revocation of contracts is judged; without it, it is not asked about.
     pub revocation: Option<RevocationCheck>,
+    /// How revocation of stations' certificates is judged; without it, it is not asked about.
+    pub stations: Option<StationCheck>,
     /// Who signs certificates for stations; without one their requests are refused.
     pub authority: Option<Arc<dyn StationAuthority>>,
     /// ISO 3166 alpha-2 country of the operator, for charge detail records.
@@ -66,6 +68,7 @@ impl Default for PlatformConfig {
             command_timeout: Duration::from_secs(20),
             allow_plaintext: false,
             revocation: None,
+            stations: None,
             authority: None,
             country_code: "DE".to_owned(),
             party_id: "GDL".to_owned(),

@@ -14,6 +14,7 @@ use crate::bucket::Bucket;
 use crate::handlers;
 use crate::listener::Arrival;
 use crate::registry::{Entered, LinkEnd, Outbound, Reply, Strength};
+use crate::revocation;
 use crate::state::PlatformState;
 use crate::wire::Caller;
 
@@ -75,9 +76,9 @@ pub(crate) async fn run(
         let message = format!("{station} is connected with a certificate; a weaker connection was refused");
         return emit(&state, &caller, catalogue::platform::STATION_DOWNGRADE, message);
     };
-    let (peer, security) = arrival
-        .peer
-        .map_or_else(Default::default, |peer| (peer.address.to_string(), peer.security));
+    let (peer, security, path) = arrival.peer.map_or_else(Default::default, |peer| {
+        (peer.address.to_string(), peer.security, peer.path)
+    });
     state.hub().emit(
         Event::new(
             now(),
@@ -92,6 +93,8 @@ pub(crate) async fn run(
         .with("generation", generation),
     );
 
+    let path = path.as_slice();
+    let revoked = revocation::watch(&state, &station, path);
     let ended = Connection {
         state: &state,
         caller: &caller,
@@ -104,7 +107,7 @@ pub(crate) async fn run(
         slowed: None,
         heard: Instant::now(),
     }
-    .drive(&mut socket, end)
+    .drive(&mut socket, end, revoked)
     .await;
 
     if let Some((code, reason)) = ended.close {
@@ -148,7 +151,13 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    async fn drive(mut self, socket: &mut WebSocket, mut end: LinkEnd) -> End {
+    async fn drive(
+        mut self,
+        socket: &mut WebSocket,
+        mut end: LinkEnd,
+        revoked: impl Future<Output = ()>,
+    ) -> End {
+        tokio::pin!(revoked);
         let mut ping = tokio::time::interval(PING);
         ping.reset();
         loop {
@@ -162,6 +171,9 @@ impl Connection<'_> {
                 }
                 () = end.fence.cancelled() => {
                     return End::close(close_code::POLICY, "a newer connection took this one's place");
+                }
+                () = &mut revoked => {
+                    return End::close(close_code::POLICY, "the certificate of the station was revoked");
                 }
                 received = socket.recv() => match received {
                     Some(Ok(message)) => {

@@ -1,6 +1,7 @@
 //! Judging a contract certificate chain for Authorize (C07): does it lead to a mobility operator we honour,
 //! does it name the contract it is used for, and do the hash data belong to it?
 
+use gridlatch_fetch::RevocationCheck;
 use gridlatch_keys::OpensslVerifier;
 use gridlatch_ocpp::v21::{AuthorizeCertificateStatusEnum, OCSPRequestData};
 use gridlatch_trust::KeyAlgorithm;
@@ -8,8 +9,6 @@ use gridlatch_trust::certificate::{emaid_of, from_pem, hash_data, summary};
 use gridlatch_trust::profile::{Kind, Profile};
 use gridlatch_trust::verdict::{self, Accepted, Case, Rejected};
 use gridlatch_vocab::{Code, Emaid, Personal, Timestamp, catalogue};
-
-use crate::config::RevocationCheck;
 
 /// What is said of a contract chain.
 #[derive(Debug)]

@@ -25,6 +25,7 @@ mod provider;
 mod registry;
 #[allow(unused_qualifications, reason = "utoipa writes them")]
 pub mod rest;
+mod revocation;
 mod server;
 mod signing;
 mod state;
@@ -39,7 +40,7 @@ pub use commands::{
     CertificateHash, Command, CommandError, CommandOutcome, InstalledCertificate, VariableGet,
     VariableResult, VariableSet,
 };
-pub use config::{BillSigner, PlatformConfig, RevocationCheck};
+pub use config::{BillSigner, PlatformConfig, StationCheck};
 pub use provider::{ContractProvider, ProvidedContract, Providing, ProvisioningAction, ProvisioningRefusal};
 pub use server::{Platform, PlatformError, PlatformHandle};
 pub use state::PlatformState;

@@ -33,6 +33,7 @@ impl Accept for PlatformServer {
             address,
             common_name: Some(name),
             security: format!("{} {}", handshake.version, handshake.suite),
+            path: handshake.peer_path,
         };
         Ok((stream, peer))
     }

@@ -13,6 +13,7 @@ use gridlatch_vocab::{Code, Event, EventSink as _, StationId, catalogue};
 use crate::connection;
 use crate::listener::Arrival;
 use crate::registry::Strength;
+use crate::revocation;
 use crate::state::PlatformState;
 use crate::wire::Caller;
 
@@ -89,6 +90,11 @@ pub(crate) async fn upgrade(
             format!("{station} is connected with a certificate; a connection without one was refused");
         let code = catalogue::platform::STATION_DOWNGRADE;
         return refuse(StatusCode::FORBIDDEN, code, Some(&station), message);
+    }
+
+    let path = arrival.peer.as_ref().map_or(&[][..], |peer| &peer.path);
+    if let Err(unfit) = revocation::admit(&state, &station, path).await {
+        return refuse(StatusCode::FORBIDDEN, unfit.0, Some(&station), unfit.1);
     }
 
     let request = request

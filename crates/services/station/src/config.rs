@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::custody::Custody;
+use gridlatch_fetch::RevocationCheck;
 use gridlatch_session::secc::{ControlMode, Kind, Limits};
 use gridlatch_tls::Credential;
 use gridlatch_vocab::{Amps, ConnectorId, EvseId, MilliWattHours, Personal, StationId, Volts, Watts};
@@ -43,6 +44,8 @@ pub struct TlsSetup {
     pub vehicle_roots: Vec<Vec<u8>>,
     /// Roots of contract certificates; empty leaves the judgement of contract chains to the platform.
     pub contract_roots: Vec<Vec<u8>>,
+    /// How the revocation of vehicle certificates (ISO 15118-20) is judged; without it, it is not asked about.
+    pub vehicle_revocation: Option<RevocationCheck>,
     /// Allow the suite 0xC023, the only one most ISO 15118-2 vehicles have.
     pub allow_legacy_cbc: bool,
     /// Where to write TLS secrets; `None` in the field.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use gridlatch_link::listen::{Admitted, Arrival, Place, Port};
-use gridlatch_tls::{Handshake, VehicleServer};
+use gridlatch_tls::Handshake;
 use gridlatch_vocab::catalogue::{cable, session, tls};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
 use crate::report::Reporter;
+use crate::vehicles::Vehicles;
 
 /// A byte stream, with or without TLS.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -23,22 +24,23 @@ pub(crate) struct Connection {
 
 /// Serves the ports of one EVSE until the task is dropped.
 pub(crate) async fn serve(
-    tls: Option<(Port, Arc<VehicleServer>)>,
+    tls: Option<(Port, Arc<Vehicles>)>,
     plain: Option<Port>,
     connections: mpsc::Sender<Connection>,
     report: Reporter,
 ) {
     let secure = async {
-        let Some((port, server)) = tls else {
+        let Some((port, vehicles)) = tls else {
             return std::future::pending().await;
         };
         loop {
             let Some(admitted) = admit(&port, &report).await else {
                 continue;
             };
-            let (server, connections, report) = (Arc::clone(&server), connections.clone(), report.clone());
+            let (vehicles, connections, report) =
+                (Arc::clone(&vehicles), connections.clone(), report.clone());
             // In its own task, so that a second connection is refused while this one shakes hands.
-            tokio::spawn(async move { secure(&server, admitted, &connections, &report).await });
+            tokio::spawn(async move { secure(&vehicles, admitted, &connections, &report).await });
         }
     };
     let open = async {
@@ -86,13 +88,13 @@ async fn admit(port: &Port, report: &Reporter) -> Option<Admitted> {
 }
 
 async fn secure(
-    server: &VehicleServer,
+    vehicles: &Vehicles,
     admitted: Admitted,
     connections: &mpsc::Sender<Connection>,
     report: &Reporter,
 ) {
     let Admitted { stream, place, .. } = admitted;
-    match server.accept(stream).await {
+    match vehicles.accept(stream, report).await {
         Ok((stream, handshake)) => {
             let event = report
                 .event(

@@ -23,6 +23,7 @@ mod variables;
 use core::time::Duration;
 use std::sync::Arc;
 
+use gridlatch_fetch::RevocationCheck;
 use gridlatch_host::{Hub, Shutdown};
 use gridlatch_keys::Signer;
 use gridlatch_store::Store;
@@ -46,6 +47,8 @@ pub struct CsmsConfig {
     pub identity: Option<Credential>,
     /// Roots of the platform's certificate, in DER.
     pub platform_roots: Vec<Vec<u8>>,
+    /// How the revocation of the platform's certificate is judged; without it, it is not asked about.
+    pub platform_revocation: Option<RevocationCheck>,
     /// The certificates the platform may renew, and the roots it may install. With it, `identity` and
     /// `platform_roots` are only what applies where it holds none.
     pub custody: Option<Custody>,
@@ -84,6 +87,7 @@ impl CsmsConfig {
             station,
             identity: None,
             platform_roots: Vec::new(),
+            platform_revocation: None,
             custody: None,
             store,
             vendor: "Gridlatch".to_owned(),

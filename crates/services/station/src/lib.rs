@@ -20,6 +20,7 @@ mod report;
 mod stapling;
 mod station;
 mod transaction;
+mod vehicles;
 
 pub use config::{CableMode, EimPolicy, EvseConfig, SdpMode, StationConfig, TlsSetup};
 pub use model::Model;

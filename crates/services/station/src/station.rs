@@ -27,6 +27,7 @@ use crate::power::{self, Power};
 use crate::report::Reporter;
 use crate::stapling::StapleSource;
 use crate::transaction::Outbox;
+use crate::vehicles::Vehicles;
 use crate::{connection, discovery, stapling};
 
 /// How long a TLS handshake may take.
@@ -164,6 +165,10 @@ impl Station {
         if let (Some(custody), Some(server)) = (&config.custody, &server) {
             custody.serve(Arc::clone(server));
         }
+        let vehicles = server
+            .clone()
+            .zip(config.tls.as_ref())
+            .map(|(server, setup)| Arc::new(Vehicles::new(server, setup.vehicle_revocation.clone())));
         let inoperative = server.is_none() && !config.allow_plaintext_eim;
         let tasks = TaskTracker::new();
         let (outbox, forward) = Outbox::new(to_platform);
@@ -194,7 +199,7 @@ impl Station {
             );
             tasks.spawn(until(shutdown.clone(), sdp));
             let (connections, incoming) = mpsc::channel(1);
-            let tls = ports.tls.zip(server.clone());
+            let tls = ports.tls.zip(vehicles.clone());
             tasks.spawn(until(
                 shutdown.clone(),
                 connection::serve(tls, ports.plain, connections, report.clone()),

@@ -103,6 +103,7 @@ fn charge(case: Case) -> Option<(Outcome, Heard, Arc<Kept>)> {
             credentials: pki.station_credentials(&station).unwrap(),
             vehicle_roots: pki.oem_roots(),
             contract_roots: pki.mo_roots(),
+            vehicle_revocation: None,
             allow_legacy_cbc: true,
             key_log: None,
         }),

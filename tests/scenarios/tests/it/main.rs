@@ -12,6 +12,7 @@ mod josev_car;
 mod josev_station;
 mod keys_in_tokens;
 mod ocpp_python;
+mod peers_revoked;
 mod random_kills;
 mod running_up;
 mod signed_bill;

@@ -161,6 +161,19 @@ impl Evidence {
         self.lists.is_empty() && self.answers.is_empty()
     }
 
+    /// Takes up what `other` holds, as far as there is room; what there was before counts first.
+    ///
+    /// # Errors
+    /// Something found no room.
+    pub fn merge(&mut self, other: Self) -> Result<(), EvidenceError> {
+        let lists = MAX_EVIDENCE - self.lists.len();
+        let answers = MAX_EVIDENCE - self.answers.len();
+        let fits = other.lists.len() <= lists && other.answers.len() <= answers;
+        self.lists.extend(other.lists.into_iter().take(lists));
+        self.answers.extend(other.answers.into_iter().take(answers));
+        if fits { Ok(()) } else { Err(EvidenceError::TooMany) }
+    }
+
     /// What is known about `link`, issued by `issuer`.
     pub(super) fn about(
         &self,
@@ -293,6 +306,11 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Why it was revoked, if it was.
+    pub(super) fn reason(&self) -> Option<Reason> {
+        self.revoked.as_ref().map(|(_, reason, _, _)| *reason)
+    }
+
     fn doubt(&mut self, why: impl core::fmt::Display) {
         self.doubts.push(why.to_string());
     }

@@ -1,7 +1,9 @@
 use gridlatch_trust::ocsp::{self, CertId, Hash, Single};
 use gridlatch_trust::profile::{Kind, Profile};
 use gridlatch_trust::revocation::{Reason, Revoked, Status};
-use gridlatch_trust::verdict::{AllowedPlaces, Case, Evidence, Judgement, Policy, Source, Unknown, judge};
+use gridlatch_trust::verdict::{
+    AllowedPlaces, Case, Evidence, Judgement, Policy, Source, Unknown, judge, standing,
+};
 use gridlatch_trust::{Generation, RustCrypto};
 use gridlatch_vocab::Timestamp;
 use gridlatch_vocab::catalogue::revocation;
@@ -288,4 +290,93 @@ fn revocation_is_fetched_from_allowed_places_only() {
         Some(("ocsp.example:80".to_owned(), "/"))
     );
     assert!(AllowedPlaces::default().allows("http://ocsp.example/").is_none());
+}
+
+#[test]
+fn a_path_that_somebody_else_verified_is_asked_about_without_its_profile() {
+    let tree = Cpo::new(Generation::Iso2, 1);
+    let mut path = tree.chain();
+    path.push(tree.root.der.clone());
+    let clean = lists(&tree, &[], &[]);
+    let checked = standing(&path, now(), &clean, &Policy::STRICT, &RustCrypto).unwrap();
+    let depths: Vec<usize> = checked.iter().map(|one| one.depth).collect();
+    assert_eq!(depths, [0, 1, 2]);
+    for (evidence, reason, depth, last) in [
+        (
+            lists(&tree, &[gone(4, Reason::KeyCompromise)], &[]),
+            Reason::KeyCompromise,
+            0,
+            true,
+        ),
+        (
+            lists(&tree, &[gone(4, Reason::CertificateHold)], &[]),
+            Reason::CertificateHold,
+            0,
+            false,
+        ),
+        (
+            lists(
+                &tree,
+                &[gone(4, Reason::Superseded)],
+                &[gone(2, Reason::CaCompromise)],
+            ),
+            Reason::CaCompromise,
+            2,
+            true,
+        ),
+    ] {
+        let unfit = standing(&path, now(), &evidence, &Policy::default(), &RustCrypto).unwrap_err();
+        assert_eq!(unfit.rejected.code, revocation::REVOKED);
+        assert_eq!((unfit.reason, unfit.rejected.depth), (Some(reason), Some(depth)));
+        assert_eq!((unfit.is_final(), &unfit.certificate), (last, &path[depth]));
+    }
+    let none = Evidence::default();
+    let unfit = standing(&path, now(), &none, &Policy::STRICT, &RustCrypto).unwrap_err();
+    assert_eq!(
+        (unfit.rejected.code, unfit.reason, unfit.is_final()),
+        (revocation::UNKNOWN, None, false)
+    );
+    assert_eq!(
+        standing(&path, now(), &none, &Policy::default(), &RustCrypto)
+            .unwrap()
+            .len(),
+        3
+    );
+    assert_eq!(
+        standing(&path, now(), &none, &Policy::NOT_ASKED, &RustCrypto).unwrap(),
+        []
+    );
+    assert_eq!(
+        standing(&[], now(), &none, &Policy::STRICT, &RustCrypto).unwrap(),
+        []
+    );
+    let long = vec![path[0].clone(); 9];
+    assert!(standing(&long, now(), &none, &Policy::default(), &RustCrypto).is_err());
+    assert!(
+        standing(
+            &[vec![0x30], path[3].clone()],
+            now(),
+            &none,
+            &Policy::default(),
+            &RustCrypto
+        )
+        .is_err()
+    );
+}
+
+#[test]
+fn evidence_is_merged_within_its_bound() {
+    let tree = Cpo::new(Generation::Iso2, 1);
+    let mut evidence = Evidence::default();
+    let revoked = lists(&tree, &[gone(4, Reason::KeyCompromise)], &[]);
+    evidence.merge(revoked.clone()).unwrap();
+    assert!(
+        judged(&tree, &evidence, Policy::default(), now())
+            .accepted
+            .is_none()
+    );
+    for _ in 0..9 {
+        evidence.merge(revoked.clone()).unwrap();
+    }
+    assert!(evidence.merge(revoked).is_err(), "33 lists");
 }

@@ -271,8 +271,34 @@ async fn station_and_platform_know_each_other() {
             (leaf.subject_cn.as_str(), handshake.version.as_str()),
             ("GL-AC-1", "TLSv1.3")
         );
-        connected.unwrap();
+        let (_, seen) = connected.unwrap();
+        let path = |handshake: &crate::Handshake| handshake.peer_path.len();
+        assert_eq!((path(&handshake), path(&seen)), (2, 2), "leaf and root");
+        assert_eq!(handshake.peer_path[1], root.der);
     }
+    let gone = client(credential(Kind::StationClient, "GL-AC-2"));
+    let (near, far) = sockets().await;
+    let (accepted, connected) = tokio::join!(server.accept(far), gone.connect(near, "localhost"));
+    connected.unwrap();
+    server.revoke(&accepted.unwrap().1.peer_chain[0]).unwrap();
+    let (near, far) = sockets().await;
+    let (accepted, connected) = tokio::join!(server.accept(far), gone.connect(near, "localhost"));
+    assert_eq!(accepted.unwrap_err().code, tls::CERTIFICATE_REVOKED);
+    // The station wrote at once, as it does; the alert reaches it all the same.
+    let (mut stream, _) = connected.unwrap();
+    let mut octets = [0; 16];
+    let _ = stream.write_all(b"GET /ocpp/GL-AC-2 HTTP/1.1").await;
+    let error = stream.read(&mut octets).await.unwrap_err();
+    let refusal = refusal_of(&error).unwrap();
+    assert_eq!(
+        (refusal.code, refusal.alert),
+        (tls::CERTIFICATE_REVOKED, Some(44))
+    );
+    assert!(server.revoke(b"no certificate").is_err());
+    let (near, far) = sockets().await;
+    let (accepted, connected) = tokio::join!(server.accept(far), good.connect(near, "localhost"));
+    assert!(accepted.is_ok() && connected.is_ok(), "others are let in");
+
     let (near, far) = sockets().await;
     let (accepted, connected) = tokio::join!(server.accept(far), good.connect(near, "example.org"));
     assert_eq!(connected.unwrap_err().code, tls::NAME_MISMATCH);

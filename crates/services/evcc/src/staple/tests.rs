@@ -91,6 +91,7 @@ impl World {
             suite: String::new(),
             group: None,
             peer_chain: self.chain.clone(),
+            peer_path: Vec::new(),
             own_label: None,
             resumed,
             legacy: false,

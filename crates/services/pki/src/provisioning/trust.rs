@@ -5,9 +5,10 @@ use gridlatch_session::provisioning::Refusal;
 use gridlatch_store::PoolRoot;
 use gridlatch_trust::certificate::{self, CertificateSummary};
 use gridlatch_trust::profile::{Kind, Profile};
+use gridlatch_trust::revocation::Status;
 use gridlatch_trust::verdict::{self, Accepted, Rejected};
 use gridlatch_trust::{Generation, KeyAlgorithm};
-use gridlatch_vocab::catalogue::{pki, pools, provisioning as codes};
+use gridlatch_vocab::catalogue::{pki, pools, provisioning as codes, revocation};
 
 use super::{Provisioner, ProvisioningError};
 
@@ -130,19 +131,37 @@ impl Provisioner {
         kind: Kind,
     ) -> Result<Accepted, ProvisioningError> {
         let anchors = self.anchors(kinds).await?;
-        verdict::check_with(
+        let accepted = verdict::check_with(
             chain,
             &anchors,
             profile(generation, kind),
             self.now(),
             &OpensslVerifier,
         )
-        .map_err(|rejected| refused(&rejected))
+        .map_err(|rejected| refused(&rejected))?;
+        if let Some(check) = &self.revocation {
+            // Responders are asked about a path that holds, not about whatever somebody sends.
+            let mut path = accepted.path.clone();
+            path.push(accepted.anchor.clone());
+            let standing = check.standing(&path, None, self.now(), &OpensslVerifier).await;
+            let checked = standing.map_err(|unfit| refused(&unfit.rejected))?;
+            if let Some(one) = checked.iter().find(|one| one.status == Status::Unknown) {
+                let message = format!(
+                    "a chain of the kind {} is believed though it is not known whether it was revoked: {}",
+                    kind.slug(),
+                    one.because
+                );
+                self.emit(revocation::UNKNOWN, message);
+            }
+        }
+        Ok(accepted)
     }
 }
 
 fn refused(rejected: &Rejected) -> ProvisioningError {
-    let refusal = if rejected.code == pki::EXPIRED || rejected.code == pki::NOT_YET_VALID {
+    let refusal = if rejected.code == revocation::REVOKED {
+        Refusal::Revoked
+    } else if rejected.code == pki::EXPIRED || rejected.code == pki::NOT_YET_VALID {
         Refusal::Expired
     } else {
         Refusal::Chain

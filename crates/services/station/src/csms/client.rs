@@ -22,6 +22,9 @@ use super::variables::Variables;
 use super::{CsmsConfig, CsmsError};
 use crate::backend::{Authorization, ConnectorStatus, FromPlatform, ToPlatform};
 
+/// Different reasons that are told of one outage.
+const MAX_REASONS: usize = 8;
+
 /// What outlives a connection.
 pub(super) struct Client {
     pub(super) config: CsmsConfig,
@@ -86,7 +89,7 @@ impl Client {
         Dialler::new(&self.config, 0)?;
         let mut attempt = 0;
         let mut pause = self.config.first_pause;
-        let mut failing = false;
+        let mut said: BTreeSet<String> = BTreeSet::new();
         loop {
             // Certificates and roots may have changed since the last attempt; a certificate that does not
             // get through is followed by the next one held.
@@ -108,7 +111,7 @@ impl Client {
                         catalogue::ocpp::CONNECTED,
                         format!("Connected to the platform: {what}."),
                     );
-                    failing = false;
+                    said.clear();
                     attempt = 0;
                     self.profiles.offline_since(None);
                     self.follow_profiles();
@@ -132,12 +135,12 @@ impl Client {
                     }
                 }
                 Err(reason) => {
-                    // One event per outage: the retries say nothing new.
-                    if !failing {
+                    // One event per outage and reason: retries say nothing new, until they do.
+                    if said.len() < MAX_REASONS && !said.contains(&reason) {
                         let message = format!("Cannot connect to the platform: {reason}");
                         self.report.event(catalogue::ocpp::CONNECT_FAILED, message);
+                        said.insert(reason);
                     }
-                    failing = true;
                     attempt += 1;
                 }
             }

@@ -1,16 +1,20 @@
 //! TCP, TLS with the station's certificate, WebSocket with the OCPP subprotocols.
 
+use core::pin::Pin;
 use core::time::Duration;
 
+use gridlatch_fetch::RevocationCheck;
+use gridlatch_keys::OpensslVerifier;
 use gridlatch_ocpp::Version;
-use gridlatch_tls::{Credential, PlatformClient, PlatformClientConfig};
+use gridlatch_tls::{Credential, Handshake, PlatformClient, PlatformClientConfig};
+use gridlatch_trust::verdict::Unfit;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, tungstenite};
 
 use super::{CsmsConfig, CsmsError};
 use crate::custody::RootUse;
@@ -25,7 +29,12 @@ pub(super) struct Dialled {
     pub(super) version: Version,
     /// For the event: how it is secured.
     pub(super) security: String,
+    /// Ends when a certificate of the platform is revoked.
+    pub(super) watch: Watch,
 }
+
+/// Says why the connection has to end, if it has to.
+pub(super) type Watch = Pin<Box<dyn Future<Output = String> + Send>>;
 
 /// How to get one.
 pub(super) struct Dialler {
@@ -33,6 +42,7 @@ pub(super) struct Dialler {
     port: u16,
     url: String,
     tls: Option<PlatformClient>,
+    check: Option<RevocationCheck>,
 }
 
 /// TCP and WebSocket handshake; TLS has its own.
@@ -74,7 +84,14 @@ impl Dialler {
         let slash = if path.is_empty() { "" } else { "/" };
         let id = percent_encoded(config.station.as_str());
         let url = format!("{scheme}://{authority}/{path}{slash}{id}");
-        Ok(Self { host, port, url, tls })
+        let check = config.platform_revocation.clone();
+        Ok(Self {
+            host,
+            port,
+            url,
+            tls,
+            check,
+        })
     }
 
     /// One attempt. The error is a sentence for the event.
@@ -85,12 +102,16 @@ impl Dialler {
             .map_err(|error| format!("TCP: {error}"))?;
         // Frames are small and wait for answers.
         let _ = tcp.set_nodelay(true);
+        let mut watch: Watch = Box::pin(core::future::pending());
         let (stream, security): (Box<dyn Stream>, String) = match &self.tls {
             Some(tls) => {
                 let (stream, handshake) = tls
                     .connect(tcp, &self.host)
                     .await
                     .map_err(|refusal| format!("TLS ({}): {}", refusal.code, refusal.message))?;
+                if let Some(check) = &self.check {
+                    watch = unrevoked(check, &handshake).await?;
+                }
                 (
                     Box::new(stream),
                     format!("{} {}", handshake.version, handshake.suite),
@@ -116,7 +137,7 @@ impl Dialler {
         let (socket, response) = timeout(CONNECT, upgrade)
             .await
             .map_err(|_| "the platform does not answer the WebSocket handshake".to_owned())?
-            .map_err(|error| format!("WebSocket: {error}"))?;
+            .map_err(|error| refused(&error))?;
         let version = response
             .headers()
             .get("Sec-WebSocket-Protocol")
@@ -128,8 +149,44 @@ impl Dialler {
             socket,
             version,
             security,
+            watch,
         })
     }
+}
+
+/// In TLS 1.3 what the platform thinks of our certificate comes with the first read.
+fn refused(error: &tungstenite::Error) -> String {
+    let tls = match error {
+        tungstenite::Error::Io(error) => gridlatch_tls::refusal_of(error),
+        _ => None,
+    };
+    tls.map_or_else(
+        || format!("WebSocket: {error}"),
+        |refusal| format!("TLS ({}): {}", refusal.code, refusal.message),
+    )
+}
+
+/// Whether the platform may be spoken to; then, a watch over the certificates it showed.
+async fn unrevoked(check: &RevocationCheck, handshake: &Handshake) -> Result<Watch, String> {
+    let (path, now) = (handshake.peer_path.clone(), gridlatch_host::now());
+    let said = |unfit: &Unfit| {
+        let rejected = &unfit.rejected;
+        format!(
+            "the platform's certificates ({}): {}",
+            rejected.code, rejected.message
+        )
+    };
+    let staple = handshake.staple.as_deref();
+    let standing = check.standing(&path, staple, now, &OpensslVerifier).await;
+    standing.map_err(|unfit| said(&unfit))?;
+    let check = check.clone();
+    Ok(Box::pin(async move {
+        said(
+            &*check
+                .until_revoked(&path, gridlatch_host::now, &OpensslVerifier)
+                .await,
+        )
+    }))
 }
 
 /// What to show the platform and which of its roots to believe, now.

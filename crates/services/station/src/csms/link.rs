@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::CsmsError;
 use super::client::{Client, new_id};
-use super::dial::{Dialled, Stream};
+use super::dial::{Dialled, Stream, Watch};
 use super::messages::{self, Outgoing};
 use super::transactions::Parcel;
 use crate::backend::{Authorization, FromPlatform, Identification, ToPlatform};
@@ -103,7 +103,9 @@ pub(super) struct Link<'c> {
     pub(super) after: Vec<Outgoing>,
     /// The station restarts: the connection ends once everything is written.
     reboot: bool,
-    /// A new certificate is to be shown: the same, without a restart.
+    /// Ends when a certificate of the platform is revoked.
+    watch: Watch,
+    /// A new certificate is to be shown, or the platform's is not good any more: the same, without a restart.
     pub(super) reconnect: bool,
 }
 
@@ -139,6 +141,7 @@ impl<'c> Link<'c> {
             commands: JoinSet::new(),
             after: Vec::new(),
             reboot: false,
+            watch: dialled.watch,
             reconnect: false,
         }
     }
@@ -190,6 +193,11 @@ impl<'c> Link<'c> {
                 }
                 () = sleep_until(wake) => self.rpc.handle_timeout(Instant::now()),
                 () = sleep_until(self.beat) => self.beat(),
+                why = &mut self.watch => {
+                    self.client.report.event(catalogue::revocation::REVOKED, format!("The connection is given up: {why}"));
+                    self.watch = Box::pin(core::future::pending());
+                    self.reconnect = true;
+                }
                 () = sleep_until(self.client.requests.at), if self.registration == Registration::Accepted => self.ask_for_certificates(),
                 () = sleep_until(delivery), if self.registration == Registration::Accepted && delivery > Tick::now() => {}
                 () = sleep_until(self.client.setpoints_due) => self.client.follow_profiles(),

@@ -74,6 +74,7 @@ pub(crate) fn bench_with(count: u16, plain: bool, change: impl FnOnce(&mut Stati
             credentials: pki.station_credentials(&id).unwrap(),
             vehicle_roots: pki.oem_roots(),
             contract_roots: pki.mo_roots(),
+            vehicle_revocation: None,
             allow_legacy_cbc: true,
             key_log: None,
         }
