@@ -26,8 +26,8 @@ mod tests;
 
 use std::fmt;
 
-use gridlatch_vocab::Blame;
 use gridlatch_vocab::catalogue::session as codes;
+use gridlatch_vocab::{Blame, Code};
 use iso15118::evcc::{self, Evcc};
 use iso15118::message::Message;
 use iso15118::session::{Instant, LoopBudgets, Millis, Security};
