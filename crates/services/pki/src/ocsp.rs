@@ -3,7 +3,8 @@
 //!
 //! What is asked without a nonce is answered from memory: signed once, renewed before it runs out for as
 //! long as somebody asks, and dropped the moment the certificate is revoked, by this process or another one
-//! on the same store. What carries a nonce is signed while the client waits, in bounded number.
+//! on the same store. What carries a nonce is signed while the client waits, in bounded number; the status it
+//! tells is remembered as long as an answer would be.
 //!
 //! Deliberately absent: DER (`core/trust`), and any opinion about certificates of other CAs.
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axum::body::Bytes;
 use gridlatch_host::{Shutdown, now};
+use gridlatch_keys::KeyAlgorithm;
 use gridlatch_trust::build::BuildError;
 use gridlatch_trust::ocsp::{self, CertId, Kind, OcspError, Request, Single};
 use gridlatch_trust::revocation::{Reason, Status};
@@ -141,7 +143,8 @@ impl Responder {
             let desk = desks.find(&id);
             signer = signer.or(desk);
             let status = match desk {
-                Some(desk) => status(&inner.ca, desk, &id)
+                Some(desk) => self
+                    .status(desk, &id, at, epoch)
                     .await
                     .map_err(|e| NoAnswer::failed(&e))?,
                 None => Status::Unknown,
@@ -175,6 +178,30 @@ impl Responder {
         Ok(answer)
     }
 
+    /// What the CA's books say, remembered until they change.
+    async fn status(&self, desk: &Desk, id: &CertId, at: Timestamp, epoch: u64) -> Result<Status, CaError> {
+        let inner = &self.inner;
+        // A serial number that this CA cannot have given.
+        let Some(serial) = Serial::from_octets(&id.serial) else {
+            return Ok(Status::Unknown);
+        };
+        let key = (desk.number, serial);
+        if let Some(status) = inner.cache.status(key, at) {
+            return Ok(status);
+        }
+        let status = match inner.ca.status(&desk.name, serial).await? {
+            // Not remembered: it may be issued the next moment, and anybody can think of numbers.
+            None => return Ok(Status::Unknown),
+            Some(None) => Status::Good,
+            Some(Some((at, reason))) => Status::Revoked {
+                at,
+                reason: Reason::parse(reason.as_str()).unwrap_or(Reason::Unspecified),
+            },
+        };
+        inner.cache.keep_status(key, status, at, epoch);
+        Ok(status)
+    }
+
     /// One signature, when it is its turn.
     async fn signature(
         &self,
@@ -203,8 +230,8 @@ impl Responder {
         let signer = desk
             .signer()
             .ok_or_else(|| unavailable(format!("{} has no OCSP signer", desk.name)))?;
-        // A key in hardware blocks for as long as it takes.
-        let made = tokio::task::spawn_blocking(move || -> Result<Vec<u8>, BuildError> {
+        let quick = signer.key.as_file().is_some() && signer.key.algorithm() == KeyAlgorithm::P256;
+        let sign = move || -> Result<Vec<u8>, BuildError> {
             let _turn = turn;
             let der = signer.der.clone();
             ocsp::build_response(
@@ -216,8 +243,15 @@ impl Responder {
                 signer.key.algorithm(),
                 &|message| signer.key.sign(message).map_err(Into::into),
             )
-        });
-        match made.await {
+        };
+        // A P-256 signature in memory takes less than handing it to another thread; every other takes longer, and
+        // a key in hardware blocks for as long as it takes.
+        let made = if quick {
+            Ok(sign())
+        } else {
+            tokio::task::spawn_blocking(sign).await
+        };
+        match made {
             Ok(Ok(der)) => Ok(der),
             Ok(Err(error)) => Err(unavailable(format!("{}: {error}", desk.name))),
             Err(_) => Err(unavailable("the signature was abandoned".to_owned())),
@@ -298,22 +332,6 @@ impl Responder {
             }
         }
     }
-}
-
-/// What the CA's books say.
-async fn status(ca: &Ca, desk: &Desk, id: &CertId) -> Result<Status, CaError> {
-    // A serial number that this CA cannot have given.
-    let Some(serial) = Serial::from_octets(&id.serial) else {
-        return Ok(Status::Unknown);
-    };
-    Ok(match ca.status(&desk.name, serial).await? {
-        None => Status::Unknown,
-        Some(None) => Status::Good,
-        Some(Some((at, reason))) => Status::Revoked {
-            at,
-            reason: Reason::parse(reason.as_str()).unwrap_or(Reason::Unspecified),
-        },
-    })
 }
 
 /// One of the places of those who wait.

@@ -28,7 +28,7 @@ const CLIENTS: usize = 256;
 const AUTHORITY: &str = "iso2/cpo-sub2";
 
 /// How often the stores take turns.
-const ROUNDS: u32 = 3;
+const ROUNDS: u32 = 6;
 
 /// A second, in one store.
 #[derive(Default)]

@@ -1,5 +1,5 @@
 //! Answers kept in memory, found by the very bytes of the request, so that a repeated question is not even
-//! parsed.
+//! parsed; and statuses, for questions with a nonce, whose answer serves once.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::body::Bytes;
 use axum::http::HeaderValue;
+use gridlatch_trust::revocation::Status;
 use gridlatch_vocab::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -16,6 +17,8 @@ use crate::http;
 
 /// Answers kept at most: with their questions about 100 MB.
 const MAX_KEPT: usize = 50_000;
+/// Statuses kept at most: about 5 MB.
+const MAX_STATUSES: usize = 50_000;
 /// A question larger than this is answered and forgotten, bytes.
 const MAX_QUESTION: usize = 256;
 
@@ -74,6 +77,8 @@ struct Kept {
     answers: HashMap<Box<[u8]>, (Key, Arc<Answer>)>,
     /// Questions by what they are about: the two hashes make two.
     questions: HashMap<Key, Vec<Box<[u8]>>>,
+    /// What the CA's books said, and when.
+    statuses: HashMap<Key, (Status, Timestamp)>,
 }
 
 impl Cache {
@@ -104,7 +109,8 @@ impl Cache {
         }
         if kept.answers.len() >= MAX_KEPT && !kept.answers.contains_key(request) {
             // Rare, and cheaper than keeping an order: what is asked for comes back by being asked for.
-            *kept = Kept::default();
+            kept.answers = HashMap::new();
+            kept.questions = HashMap::new();
         }
         let known = kept
             .answers
@@ -115,10 +121,30 @@ impl Cache {
         }
     }
 
+    /// What the CA's books said of a certificate, unless that is long ago.
+    pub(crate) fn status(&self, key: Key, now: Timestamp) -> Option<Status> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        let (status, read) = kept.statuses.get(&key)?;
+        (now.0 - read.0 < LIFE / 2).then_some(*status)
+    }
+
+    /// Keeps a status that was read at `epoch`.
+    pub(crate) fn keep_status(&self, key: Key, status: Status, now: Timestamp, epoch: u64) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if self.epoch() != epoch {
+            return;
+        }
+        if kept.statuses.len() >= MAX_STATUSES && !kept.statuses.contains_key(&key) {
+            kept.statuses = HashMap::new();
+        }
+        kept.statuses.insert(key, (status, now));
+    }
+
     /// Forgets every answer about one certificate.
     pub(crate) fn drop_one(&self, authority: i64, serial: Serial) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        kept.statuses.remove(&(authority, serial));
         for request in kept.questions.remove(&(authority, serial)).unwrap_or_default() {
             kept.answers.remove(&request);
         }
@@ -196,6 +222,29 @@ mod tests {
             cache.epoch(),
         );
         assert!(cache.find(&[0; MAX_QUESTION + 1], at(10)).is_none());
+    }
+
+    #[test]
+    fn a_status_is_remembered_until_the_certificate_is_revoked_or_it_is_old() {
+        let cache = Cache::default();
+        let key = (1, "4A".parse().unwrap());
+        let before = cache.epoch();
+        cache.keep_status(key, Status::Good, at(0), before);
+        assert_eq!(cache.status(key, at(10)), Some(Status::Good));
+        assert_eq!(cache.status((2, key.1), at(10)), None);
+        assert_eq!(cache.status(key, at(1800)), None, "read again after half a life");
+        cache.drop_one(key.0, key.1);
+        assert_eq!(cache.status(key, at(10)), None);
+        cache.keep_status(key, Status::Good, at(10), before);
+        assert_eq!(cache.status(key, at(10)), None, "read before the drop");
+        cache.keep_status(key, Status::Good, at(10), cache.epoch());
+        cache.clear();
+        assert_eq!(cache.status(key, at(10)), None);
+        for n in 0..MAX_STATUSES + 10 {
+            let serial = Serial::from_octets(&(n + 1).to_be_bytes()).unwrap();
+            cache.keep_status((1, serial), Status::Good, at(0), cache.epoch());
+        }
+        assert!(cache.kept.read().unwrap().statuses.len() <= MAX_STATUSES);
     }
 
     #[test]
