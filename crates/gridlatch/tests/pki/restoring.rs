@@ -163,6 +163,53 @@ fn a_restore_that_is_killed_leaves_no_half_a_ca_and_no_keys_beside_it() {
     }
 }
 
+#[test]
+fn a_backup_or_an_init_that_is_killed_is_done_by_the_same_command() {
+    let desk = backed_up();
+    let killed = |line: &str, pause| {
+        let mut child = desk
+            .gridlatch()
+            .args(line.split_whitespace())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(pause));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    for (round, pause) in [30, 90, 180].into_iter().enumerate() {
+        let backup = format!("pki backup --passphrase-file pass --out killed{round}.backup");
+        killed(&backup, pause);
+        // Either there is no file of this name, or it is whole.
+        let done = desk.path(&format!("killed{round}.backup")).exists();
+        if !done {
+            desk.ok(&backup);
+        }
+        desk.ok(&format!(
+            "pki restore killed{round}.backup --passphrase-file pass --check"
+        ));
+
+        let init = format!("pki init --single-operator --tree iso2,ocpp --data init{round}");
+        killed(&init, pause);
+        let again = desk.run(&init);
+        assert!(
+            again.code == 0 || again.err.contains("exists already"),
+            "after {pause} ms: {again:?}"
+        );
+        let listed = desk.json(&format!("pki list --authorities --data init{round}"));
+        assert_eq!(listed.len(), 13);
+        desk.ok(&format!(
+            "pki issue secc-leaf --cn DE*ACM*E1 --out init{round} --data init{round}"
+        ));
+    }
+    let left: Vec<String> = files(&desk.path(""))
+        .into_iter()
+        .filter(|file| file.contains(".unfinished-") || file.contains(".snapshot-"))
+        .collect();
+    assert!(left.len() <= 1, "at most what the last kill left: {left:?}");
+}
+
 /// In a mount namespace of its own, where `full` is a file system of the given size.
 fn on_a_small_disk(desk: &Desk, size: &str, script: &str) -> String {
     let script = format!(

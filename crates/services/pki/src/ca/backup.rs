@@ -91,18 +91,26 @@ impl Ca {
             return Err(CaError::Plan("a passphrase has at least 10 characters"));
         }
         let folder = self.inner.keys.folder();
-        let snapshot = folder.join(format!(".snapshot-{}.db", std::process::id()));
-        let file = create(to)?;
+        let id = std::process::id();
+        let snapshot = folder.join(format!(".snapshot-{id}.db"));
+        if to.try_exists().map_err(|error| wrap(to, error))? {
+            return Err(CaError::Exists(to.display().to_string()));
+        }
+        // What has the name of a backup is one: a backup that is killed leaves nothing that looks whole.
+        let staged = staging(to, "unfinished", &id.to_string());
+        sweep(&staging(to, "unfinished", ""));
+        sweep(&folder.join(".snapshot-"));
+        let file = create(&staged)?;
         let written = async {
             self.inner.store.snapshot(&snapshot).await?;
             write(file, folder, &snapshot, passphrase).map_err(|error| wrap(to, error))?;
-            check(to, passphrase)
+            let contents = check(&staged, passphrase)?;
+            name(&staged, to)?;
+            Ok(contents)
         }
         .await;
         let _ = fs::remove_file(&snapshot);
-        if written.is_err() {
-            let _ = fs::remove_file(to);
-        }
+        let _ = fs::remove_file(&staged);
         written
     }
 
@@ -125,13 +133,8 @@ impl Ca {
             return Err(CaError::Exists(folder.display().to_string()));
         }
         let contents = check(from, passphrase)?;
-        let staging = |process: &str| {
-            let mut name = folder.file_name().unwrap_or_default().to_owned();
-            name.push(format!(".restoring-{process}"));
-            folder.with_file_name(name)
-        };
-        sweep(&staging(""));
-        let staged = staging(&std::process::id().to_string());
+        sweep(&staging(folder, "restoring", ""));
+        let staged = staging(folder, "restoring", &std::process::id().to_string());
         let result = async {
             unpack(from, &staged, passphrase)?;
             judge(&staged, &contents, consents, Arc::clone(&sink)).await
@@ -162,8 +165,34 @@ impl Ca {
     }
 }
 
-/// Removes what restores that were killed left beside the target: keys in clear. `stem` is the path up to the number of
-/// the process; one that still runs keeps its folder.
+/// Where something is made before it gets its name: beside it, with the number of the process.
+fn staging(target: &Path, word: &str, process: &str) -> PathBuf {
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{word}-{process}"));
+    target.with_file_name(name)
+}
+
+/// Gives a finished file its name, unless something has it meanwhile; durable when it returns.
+fn name(staged: &Path, to: &Path) -> Result<(), CaError> {
+    match fs::hard_link(staged, to) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(CaError::Exists(to.display().to_string()));
+        }
+        // A file system without links: taken first, then replaced.
+        Err(_) => {
+            drop(create(to)?);
+            fs::rename(staged, to).map_err(|error| wrap(to, error))?;
+        }
+    }
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))
+        .and_then(|parent| parent.sync_all())
+        .map_err(|error| wrap(to, error))
+}
+
+/// Removes what backups and restores that were killed left: copies of the database, keys in clear. `stem` is the path
+/// up to the number of the process; one that still runs keeps what it made.
 fn sweep(stem: &Path) {
     let (Some(folder), Some(stem)) = (stem.parent(), stem.file_name().and_then(|name| name.to_str())) else {
         return;
@@ -177,11 +206,13 @@ fn sweep(stem: &Path) {
         let name = entry.file_name();
         let process = name.to_str().and_then(|name| name.strip_prefix(stem));
         let gone = process.is_some_and(|id| {
-            id.parse::<u32>()
+            id.trim_end_matches(".db")
+                .parse::<u32>()
                 .is_ok_and(|id| !Path::new("/proc").join(id.to_string()).exists())
         });
         if gone {
-            let _ = fs::remove_dir_all(entry.path());
+            let path = entry.path();
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
         }
     }
 }
