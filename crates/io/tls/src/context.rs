@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use gridlatch_keys::KeyAlgorithm;
 use openssl::hash::MessageDigest;
 use openssl::ssl::{SslContextBuilder, SslMethod, SslOptions, SslRef, SslVersion};
@@ -81,14 +81,22 @@ pub(crate) fn install(builder: &mut SslContextBuilder, credential: &Credential) 
         let sub = X509::from_der(sub).map_err(|_| bad("a sub-CA is not a certificate"))?;
         // The root is never sent: the peer has it or does not trust it.
         if sub.subject_name().to_der().ok() != sub.issuer_name().to_der().ok() {
-            builder.add_extra_chain_cert(sub).map_err(&failed)?;
+            // As this certificate's own chain: only to such a chain OpenSSL staples more than one answer.
+            ffi::add_chain_certificate(builder, &sub).map_err(&failed)?;
         }
     }
     Ok(())
 }
 
-/// The OCSP answer about one certificate, exchanged while contexts that give it to clients are in use.
-pub(crate) type StapleSlot = Arc<ArcSwapOption<Vec<u8>>>;
+/// OCSP answers about the certificates of one chain, leaf first; exchanged while contexts that give them to
+/// clients are in use.
+pub(crate) type Staples = Arc<ArcSwap<Vec<Option<Vec<u8>>>>>;
+
+/// Whether this OpenSSL staples an answer to every certificate of a chain in TLS 1.3, or to the leaf alone.
+pub(crate) fn whole_chain() -> bool {
+    const OPENSSL_3_6: i64 = 0x3060_0000;
+    openssl::version::number() >= OPENSSL_3_6
+}
 
 /// Whether a staple is of a size that can be sent.
 pub(crate) fn check_staple(label: &str, staple: Option<&[u8]>) -> Result<(), TlsError> {
@@ -101,22 +109,30 @@ pub(crate) fn check_staple(label: &str, staple: Option<&[u8]>) -> Result<(), Tls
     }
 }
 
-/// Gives what is in the slot to clients that ask. For servers only: on a client's context the same
-/// call would judge the server's staple.
-pub(crate) fn staple(
-    builder: &mut SslContextBuilder,
-    credential: &Credential,
-) -> Result<StapleSlot, TlsError> {
+/// Gives what is known to clients that ask: about the whole chain where TLS and OpenSSL can, else about the leaf.
+/// For servers only: on a client's context the same call would judge the server's staple.
+pub(crate) fn staple(builder: &mut SslContextBuilder, credential: &Credential) -> Result<Staples, TlsError> {
     check_staple(&credential.label, credential.staple.as_deref())?;
-    let slot: StapleSlot = Arc::new(ArcSwapOption::from_pointee(credential.staple.clone()));
-    let source = Arc::clone(&slot);
+    let mut known = vec![None; credential.chain.len()];
+    if let Some(leaf) = known.first_mut() {
+        leaf.clone_from(&credential.staple);
+    }
+    let staples: Staples = Arc::new(ArcSwap::from_pointee(known));
+    let source = Arc::clone(&staples);
     builder
-        .set_status_callback(move |ssl| match &*source.load() {
-            Some(staple) => ssl.set_ocsp_status(staple).map(|()| true),
-            None => Ok(false),
+        .set_status_callback(move |ssl| {
+            let known = source.load();
+            let tls13 = ssl.version2() == Some(SslVersion::TLS1_3);
+            if tls13 && whole_chain() && known.iter().skip(1).any(Option::is_some) {
+                return ffi::set_staples(ssl, &known).map(|()| true);
+            }
+            match known.first().and_then(Option::as_ref) {
+                Some(staple) => ssl.set_ocsp_status(staple).map(|()| true),
+                None => Ok(false),
+            }
         })
         .map_err(openssl_failed("install an OCSP staple"))?;
-    Ok(slot)
+    Ok(staples)
 }
 
 /// Which root a credential leads to; `roots` are known roots, for clients that name a root by hash.

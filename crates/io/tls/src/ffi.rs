@@ -1,6 +1,7 @@
 //! The OpenSSL calls that the `openssl` crate does not wrap.
 
 mod signer;
+mod staples;
 
 use std::ffi::{c_int, c_long, c_uint};
 use std::ptr;
@@ -13,6 +14,7 @@ use openssl::x509::{X509Name, X509VerifyResult};
 use openssl_sys as sys;
 
 pub(crate) use signer::{signer_key, take_failure};
+pub(crate) use staples::{add_chain_certificate, set_staples, staples};
 
 unsafe extern "C" {
     fn SSL_client_hello_get0_ext(

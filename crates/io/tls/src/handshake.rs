@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
-use crate::context::{LEGACY_CBC, peer_chain, peer_path};
+use crate::context::{self, LEGACY_CBC, peer_chain, peer_path};
 use crate::observed::Watch;
 use crate::refusal::{Peer, Refusal, explain};
 use crate::{Handshake, TlsStream, ffi};
@@ -76,7 +76,13 @@ pub(crate) async fn run(
     })?;
     let mut handshake = summary(stream.ssl(), watch, started.elapsed());
     if role == Role::Connect {
-        handshake.staple = stream.ssl().ocsp_status().map(<[u8]>::to_vec);
+        if context::whole_chain() {
+            let mut all = ffi::staples(stream.ssl()).into_iter();
+            handshake.staple = all.next();
+            handshake.more_staples = all.collect();
+        } else {
+            handshake.staple = stream.ssl().ocsp_status().map(<[u8]>::to_vec);
+        }
     }
     if handshake.resumed {
         still_valid(stream.ssl(), who)?;
@@ -142,6 +148,7 @@ fn summary(ssl: &SslRef, watch: &Watch, duration: Duration) -> Handshake {
         resumed: ssl.session_reused(),
         legacy: suite == LEGACY_CBC,
         staple: None,
+        more_staples: Vec::new(),
         duration,
         suite,
     }

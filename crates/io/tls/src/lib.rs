@@ -94,6 +94,9 @@ pub struct Handshake {
     /// The DER `OCSPResponse` about the peer's leaf that came with the handshake, not verified. Clients
     /// ask for one; it comes with the certificates, so not after a resumption.
     pub staple: Option<Vec<u8>>,
+    /// Further answers, not verified, about sub-CAs in any order: TLS 1.3 with OpenSSL 3.6 on both ends. A peer that
+    /// has none about its leaf has its first one above.
+    pub more_staples: Vec<Vec<u8>>,
     /// How long the handshake took.
     pub duration: Duration,
 }

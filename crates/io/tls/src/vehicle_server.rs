@@ -13,7 +13,7 @@ use openssl::ssl::{
 use tokio::net::TcpStream;
 
 use crate::choose::{Facts, NAMES_ITS_ROOT, choose};
-use crate::context::{self, GCM, KeyLog, LEGACY_CBC, StapleSlot, TLS13};
+use crate::context::{self, GCM, KeyLog, LEGACY_CBC, Staples, TLS13};
 use crate::handshake::{self, Role, internal};
 use crate::hello::{Extensions, Offer};
 use crate::observed::Watch;
@@ -62,7 +62,7 @@ struct Ready {
     label: String,
     issuer: String,
     chain: Vec<Vec<u8>>,
-    staple: StapleSlot,
+    staples: Staples,
     context: SslContext,
 }
 
@@ -120,9 +120,12 @@ impl VehicleServer {
         // What the issuer said of a certificate stays true when its neighbour is exchanged.
         for old in &self.choices.load().ready {
             for new in choices.ready.iter().filter(|new| new.chain == old.chain) {
-                if new.staple.load().is_none() {
-                    new.staple.store(old.staple.load_full());
-                }
+                let (old, newer) = (old.staples.load(), new.staples.load());
+                let kept = newer
+                    .iter()
+                    .zip(old.iter())
+                    .map(|(new, old)| new.clone().or_else(|| old.clone()));
+                new.staples.store(Arc::new(kept.collect()));
             }
         }
         self.choices.store(Arc::new(choices));
@@ -140,20 +143,39 @@ impl VehicleServer {
             .collect()
     }
 
-    /// Staples `staple`, a DER `OCSPResponse`, to `leaf` (DER) from the next handshake on, or nothing
-    /// any more. False where no credential with this leaf is in use.
+    /// Whether vehicles that ask get an OCSP answer about every certificate of the chain in TLS 1.3, not about the
+    /// leaf alone: that takes OpenSSL 3.6.
+    #[must_use]
+    pub fn staples_whole_chain(&self) -> bool {
+        self.config.iso20 && context::whole_chain()
+    }
+
+    /// The V2G roots it was set up with.
+    #[must_use]
+    pub fn roots(&self) -> &[Vec<u8>] {
+        &self.roots
+    }
+
+    /// Staples `staple`, a DER `OCSPResponse`, to `certificate` (DER), a leaf or a sub-CA of a chain in use, from the
+    /// next handshake on, or nothing any more. False where no such certificate is in use.
     ///
     /// # Errors
     /// The staple is empty or too long; the old one stays.
-    pub fn set_staple(&self, leaf: &[u8], staple: Option<Vec<u8>>) -> Result<bool, TlsError> {
-        context::check_staple("the station's", staple.as_deref())?;
-        let staple = staple.map(Arc::new);
+    pub fn set_staple(&self, certificate: &[u8], staple: Option<&[u8]>) -> Result<bool, TlsError> {
+        context::check_staple("the station's", staple)?;
         let mut known = false;
         for one in &self.choices.load().ready {
-            if one.chain.first().is_some_and(|first| first == leaf) {
-                one.staple.store(staple.clone());
-                known = true;
-            }
+            let Some(place) = one.chain.iter().position(|der| der == certificate) else {
+                continue;
+            };
+            one.staples.rcu(|staples| {
+                let mut staples = Vec::clone(staples);
+                if let Some(slot) = staples.get_mut(place) {
+                    *slot = staple.map(<[u8]>::to_vec);
+                }
+                staples
+            });
+            known = true;
         }
         Ok(known)
     }
@@ -249,7 +271,7 @@ fn prepare(
             label: credential.label.clone(),
             issuer: context::top_issuer(credential),
             chain: credential.chain.clone(),
-            staple: context::staple(&mut builder, credential)?,
+            staples: context::staple(&mut builder, credential)?,
             context: builder.build(),
         });
     }

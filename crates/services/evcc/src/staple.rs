@@ -3,7 +3,8 @@
 use gridlatch_keys::OpensslVerifier;
 use gridlatch_session::evcc::{Failure, StepName};
 use gridlatch_tls::Handshake;
-use gridlatch_trust::ocsp::{OcspError, read_staple};
+use gridlatch_trust::certificate;
+use gridlatch_trust::ocsp::{OcspError, Stapled, read_staple};
 use gridlatch_trust::revocation::Status;
 use gridlatch_vocab::catalogue::revocation;
 use gridlatch_vocab::{Code, Timestamp};
@@ -48,11 +49,40 @@ impl Verdict {
     }
 }
 
-/// Judges the staple of a handshake. `roots` may have issued the leaf themselves.
+/// Judges the staples of a handshake. `roots` may have issued the leaf, or the last sub-CA, themselves. What is not
+/// said of a sub-CA is no fault: few TLS stacks can staple more than one answer.
 pub(crate) fn judge(handshake: &Handshake, roots: &[Vec<u8>], now: Timestamp) -> Verdict {
     if handshake.resumed {
         return Verdict::Resumed;
     }
+    revoked_above(handshake, roots, now).unwrap_or_else(|| leaf(handshake, roots, now))
+}
+
+/// A believed answer that a sub-CA of the chain was revoked.
+fn revoked_above(handshake: &Handshake, roots: &[Vec<u8>], now: Timestamp) -> Option<Verdict> {
+    let chain = &handshake.peer_chain;
+    for (place, sub) in chain.iter().enumerate().skip(1) {
+        for issuer in chain.iter().skip(place + 1).take(1).chain(roots) {
+            for staple in handshake.staple.iter().chain(&handshake.more_staples) {
+                if let Ok(Stapled {
+                    status: Status::Revoked { at, reason },
+                    ..
+                }) = read_staple(staple, sub, issuer, now, &OpensslVerifier)
+                {
+                    let name =
+                        certificate::summary(sub).map_or_else(|_| "?".to_owned(), |sub| sub.subject_cn);
+                    return Some(Verdict::Revoked(format!(
+                        "the sub-CA {name:?} above the station's certificate was revoked at {at} ({})",
+                        reason.as_str()
+                    )));
+                }
+            }
+        }
+    }
+    None
+}
+
+fn leaf(handshake: &Handshake, roots: &[Vec<u8>], now: Timestamp) -> Verdict {
     let Some(staple) = &handshake.staple else {
         return Verdict::Absent;
     };

@@ -1,7 +1,7 @@
 //! Keeps the OCSP answers that the station staples fresh: fetched ahead of their end, believed before they
 //! are served, dropped when they have run out, and reported when they cannot be had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use gridlatch_keys::OpensslVerifier;
 use gridlatch_tls::VehicleServer;
+use gridlatch_trust::certificate;
 use gridlatch_trust::ocsp::{Stapled, read_staple};
 use gridlatch_trust::revocation::Status;
 use gridlatch_vocab::catalogue::{revocation, tls};
@@ -82,14 +83,39 @@ async fn keep_fresh_looking_every(
     loop {
         let chains = server.chains();
         // Credentials that were exchanged are forgotten.
-        known.retain(|leaf, _| chains.iter().any(|(_, chain)| chain.first() == Some(leaf)));
+        known.retain(|one, _| chains.iter().any(|(_, chain)| chain.contains(one)));
+        let mut seen = BTreeSet::new();
         for (label, chain) in chains {
-            let Some(leaf) = chain.first() else { continue };
-            let kept = known.entry(leaf.clone()).or_default();
-            look(&server, &*source, &report, &label, &chain, kept).await;
+            for (label, pair) in pairs(&label, &chain, server.roots(), server.staples_whole_chain()) {
+                let Some(one) = pair.first().filter(|one| seen.insert((*one).clone())) else {
+                    continue;
+                };
+                let kept = known.entry(one.clone()).or_default();
+                look(&server, &*source, &report, &label, &pair, kept).await;
+            }
         }
         tokio::time::sleep(pause).await;
     }
+}
+
+/// Each certificate whose answer is stapled, with its issuer: the leaf, and with `whole` the sub-CAs too, the last of
+/// which was issued by one of `roots`.
+fn pairs(label: &str, chain: &[Vec<u8>], roots: &[Vec<u8>], whole: bool) -> Vec<(String, Vec<Vec<u8>>)> {
+    let mut found = Vec::new();
+    for (place, one) in chain.iter().enumerate().take(if whole { chain.len() } else { 1 }) {
+        let issued_by = |der: &&Vec<u8>| {
+            let names = (certificate::summary(one), certificate::summary(der));
+            matches!(names, (Ok(one), Ok(issuer)) if one.issuer_cn == issuer.subject_cn)
+        };
+        let issuer = chain.get(place + 1).or_else(|| roots.iter().find(issued_by));
+        let Some(issuer) = issuer else { continue };
+        let label = match (place, certificate::summary(one)) {
+            (0, _) | (_, Err(_)) => label.to_owned(),
+            (_, Ok(summary)) => format!("{:?} above {label}", summary.subject_cn),
+        };
+        found.push((label, vec![one.clone(), issuer.clone()]));
+    }
+    found
 }
 
 async fn look(
@@ -119,7 +145,7 @@ async fn look(
     }
     match fresh(source, chain, leaf, issuer, now).await {
         Ok((der, stapled)) => {
-            if let Err(error) = server.set_staple(leaf, Some(der)) {
+            if let Err(error) = server.set_staple(leaf, Some(&der)) {
                 report.say(tls::STAPLE_UNAVAILABLE, format!("{label}: {error}"));
                 return;
             }

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::backend::{ConnectorStatus, FromPlatform, ToPlatform};
 use crate::config::{CableMode, EvseConfig, SdpMode, StationConfig};
+use crate::custody::RootUse;
 use crate::model::Model;
 use crate::outlet::{self, Command};
 use crate::power::{self, Power};
@@ -257,15 +258,24 @@ fn tls_server(config: &StationConfig, report: &Reporter) -> Option<Arc<VehicleSe
         .as_ref()
         .map(|custody| custody.vehicle_credentials(gridlatch_host::now()))
         .filter(|held| !held.is_empty());
-    let server = VehicleServer::new(VehicleServerConfig {
-        credentials: held.unwrap_or_else(|| setup.credentials.clone()),
-        vehicle_roots: setup.vehicle_roots.clone(),
-        iso2: config.evses.iter().any(|evse| evse.iso2),
-        iso20: config.evses.iter().any(|evse| evse.iso20) && !setup.vehicle_roots.is_empty(),
-        allow_legacy_cbc: setup.allow_legacy_cbc,
-        key_log: setup.key_log.clone(),
-        handshake_timeout: HANDSHAKE_TIMEOUT,
-    });
+    // The roots let vehicles name theirs by its hash, and staples be fetched for the sub-CAs below them.
+    let roots = config
+        .custody
+        .as_ref()
+        .map(|custody| custody.roots(RootUse::V2g))
+        .unwrap_or_default();
+    let server = VehicleServer::with_roots(
+        VehicleServerConfig {
+            credentials: held.unwrap_or_else(|| setup.credentials.clone()),
+            vehicle_roots: setup.vehicle_roots.clone(),
+            iso2: config.evses.iter().any(|evse| evse.iso2),
+            iso20: config.evses.iter().any(|evse| evse.iso20) && !setup.vehicle_roots.is_empty(),
+            allow_legacy_cbc: setup.allow_legacy_cbc,
+            key_log: setup.key_log.clone(),
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+        },
+        roots,
+    );
     match server {
         Ok(server) => Some(Arc::new(server)),
         Err(error) => {

@@ -96,6 +96,7 @@ impl World {
             resumed,
             legacy: false,
             staple,
+            more_staples: Vec::new(),
             duration: std::time::Duration::ZERO,
         };
         judge(&handshake, &[], self.now)
