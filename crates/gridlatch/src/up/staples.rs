@@ -27,13 +27,16 @@ impl Named {
                 };
                 let url = certificate::hash_data(leaf, issuer).ok()?.responder_url?;
                 let place = url.strip_prefix("http://")?.split('/').next()?.to_owned();
-                (place.starts_with("127.0.0.1") || place.starts_with("[::1]")).then_some(place)
+                let here = place.starts_with("127.0.0.1") || place.starts_with("[::1]");
+                here.then_some((place, url))
             })
             .peekable();
-        places.peek()?;
-        Some(Self(Revocation::new(RevocationConfig::new(AllowedPlaces::new(
-            places,
-        )))))
+        // Sub-CAs name no responder; the one that speaks for the leaf speaks for them too.
+        let first = places.peek()?.clone();
+        Some(Self(Revocation::new(RevocationConfig {
+            default_responder: Some(first.1),
+            ..RevocationConfig::new(AllowedPlaces::new(places.map(|(place, _)| place)))
+        })))
     }
 }
 

@@ -122,9 +122,14 @@ pub(crate) fn staple(builder: &mut SslContextBuilder, credential: &Credential) -
     builder
         .set_status_callback(move |ssl| {
             let known = source.load();
-            let tls13 = ssl.version2() == Some(SslVersion::TLS1_3);
-            if tls13 && whole_chain() && known.iter().skip(1).any(Option::is_some) {
-                return ffi::set_staples(ssl, &known).map(|()| true);
+            if whole_chain() {
+                let carried = ffi::set_staples(ssl, &known)?;
+                let tls13 = ssl.version2() == Some(SslVersion::TLS1_3);
+                // TLS 1.2 has room for the leaf's alone, and promises it before it sends it.
+                return Ok(carried
+                    .iter()
+                    .take(if tls13 { carried.len() } else { 1 })
+                    .any(|one| *one));
             }
             match known.first().and_then(Option::as_ref) {
                 Some(staple) => ssl.set_ocsp_status(staple).map(|()| true),

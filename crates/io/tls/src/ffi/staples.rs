@@ -33,8 +33,9 @@ pub(crate) fn add_chain_certificate(ctx: &mut SslContextBuilder, sub: &X509) -> 
 }
 
 /// Staples answers (DER) to the certificates of the chain, by their places. Only for OpenSSL 3.6 and later. One that
-/// is no `OCSPResponse` is left out.
-pub(crate) fn set_staples(ssl: &mut SslRef, answers: &[Option<Vec<u8>>]) -> Result<(), ErrorStack> {
+/// is no `OCSPResponse` is left out; which are carried.
+pub(crate) fn set_staples(ssl: &mut SslRef, answers: &[Option<Vec<u8>>]) -> Result<Vec<bool>, ErrorStack> {
+    let mut carried = Vec::with_capacity(answers.len());
     // SAFETY: a stack of our own, filled with responses of our own or null for "none", which the connection owns
     // after the last call. Each response is parsed from a live slice of the length that is said.
     unsafe {
@@ -49,6 +50,7 @@ pub(crate) fn set_staples(ssl: &mut SslRef, answers: &[Option<Vec<u8>>]) -> Resu
                     sys::d2i_OCSP_RESPONSE(ptr::null_mut(), &raw mut at, length)
                 })
             });
+            carried.push(!response.is_null());
             sys::OPENSSL_sk_push(stack, response.cast::<c_void>());
         }
         sys::SSL_ctrl(
@@ -60,7 +62,7 @@ pub(crate) fn set_staples(ssl: &mut SslRef, answers: &[Option<Vec<u8>>]) -> Resu
     }
     // What did not parse must not be taken for a fault of the connection.
     drop(ErrorStack::get());
-    Ok(())
+    Ok(carried)
 }
 
 /// The answers (DER) that came with the handshake. Only for OpenSSL 3.6 and later.

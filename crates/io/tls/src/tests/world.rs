@@ -95,6 +95,8 @@ pub(super) struct Tree {
     pub(super) root: Node,
     /// What signed the leaf.
     pub(super) issuer: Node,
+    /// What signed that.
+    pub(super) sub1: Node,
     pub(super) leaf: Credential,
 }
 
@@ -127,6 +129,7 @@ pub(super) fn tree(
     Tree {
         root,
         issuer: sub2.clone(),
+        sub1: sub1.clone(),
         leaf: Credential {
             label: name,
             chain: vec![leaf.der, sub2.der, sub1.der],

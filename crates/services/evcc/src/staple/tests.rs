@@ -12,6 +12,8 @@ use super::*;
 
 struct World {
     chain: Vec<Vec<u8>>,
+    root_der: Vec<u8>,
+    root: FileKey,
     issuer: FileKey,
     now: Timestamp,
 }
@@ -59,6 +61,8 @@ fn world() -> World {
     let leaf = certificate(Kind::SeccLeaf, "DE*TST*E1", 3, &leaf, Some((&sub, &issuer)));
     World {
         chain: vec![leaf, sub],
+        root_der,
+        root,
         issuer,
         now: gridlatch_host::now(),
     }
@@ -85,7 +89,32 @@ impl World {
         .unwrap()
     }
 
+    /// What the root says of the sub-CA.
+    fn above(&self, status: Status, by: &FileKey) -> Vec<u8> {
+        let this_update = Timestamp(self.now.0 - Duration::HOUR);
+        let single = Single {
+            id: CertId::new(&self.root_der, &[2], Hash::Sha256).unwrap(),
+            status,
+            this_update,
+            next_update: Some(Timestamp(this_update.0 + Duration::hours(12))),
+        };
+        build_response(
+            &self.root_der,
+            this_update,
+            &[single],
+            None,
+            &[],
+            KeyAlgorithm::P256,
+            &|message| by.sign(message).map_err(Into::into),
+        )
+        .unwrap()
+    }
+
     fn judged(&self, staple: Option<Vec<u8>>, resumed: bool) -> Verdict {
+        self.judged_with(staple, Vec::new(), resumed)
+    }
+
+    fn judged_with(&self, staple: Option<Vec<u8>>, more_staples: Vec<Vec<u8>>, resumed: bool) -> Verdict {
         let handshake = Handshake {
             version: "TLSv1.3".into(),
             suite: String::new(),
@@ -96,10 +125,10 @@ impl World {
             resumed,
             legacy: false,
             staple,
-            more_staples: Vec::new(),
+            more_staples,
             duration: std::time::Duration::ZERO,
         };
-        judge(&handshake, &[], self.now)
+        judge(&handshake, std::slice::from_ref(&self.root_der), self.now)
     }
 }
 
@@ -172,4 +201,44 @@ fn the_default_refuses_only_what_is_shown_to_be_revoked_and_the_strict_policy_al
         }
     }
     assert_eq!(world.judged(None, true), Verdict::Resumed);
+}
+
+#[test]
+fn a_sub_ca_that_is_shown_to_be_revoked_is_refused_like_the_leaf_and_silence_about_it_is_not() {
+    let world = world();
+    let good = || Some(world.staple(3, Status::Good, Duration::HOUR, &world.issuer));
+    let revoked = Status::Revoked {
+        at: Timestamp(world.now.0 - Duration::HOUR),
+        reason: Reason::CaCompromise,
+    };
+    let told = |status, by| vec![world.above(status, by)];
+    assert_eq!(
+        world.judged_with(good(), told(Status::Good, &world.root), false),
+        Verdict::Good
+    );
+    assert_eq!(
+        world.judged_with(good(), told(Status::Unknown, &world.root), false),
+        Verdict::Good
+    );
+    // Forged, and nonsense: as if nothing had been said.
+    assert_eq!(
+        world.judged_with(good(), told(revoked, &world.issuer), false),
+        Verdict::Good
+    );
+    assert_eq!(
+        world.judged_with(good(), vec![vec![0x30, 0]], false),
+        Verdict::Good
+    );
+    let verdict = world.judged_with(good(), told(revoked, &world.root), false);
+    assert!(
+        matches!(&verdict, Verdict::Revoked(why) if why.contains("\"Sub\"") && why.contains("cACompromise")),
+        "{verdict:?}"
+    );
+    assert_eq!(
+        decide(&verdict, StaplePolicy::RefuseRevoked).unwrap_err().code,
+        revocation::REVOKED
+    );
+    // A station that has an answer about its sub-CA only: TLS hands it over first.
+    let alone = world.judged(Some(world.above(revoked, &world.root)), false);
+    assert!(matches!(alone, Verdict::Revoked(_)), "{alone:?}");
 }

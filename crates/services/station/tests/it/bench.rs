@@ -312,6 +312,15 @@ impl Car {
         self
     }
 
+    /// With other roots of stations, and another certificate of its own.
+    pub(crate) fn trusting(mut self, roots: Vec<Vec<u8>>, identity: gridlatch_tls::Credential) -> Self {
+        if let Some(tls) = &mut self.config.tls {
+            tls.roots = roots;
+            tls.identity = Some(identity);
+        }
+        self
+    }
+
     /// By a contract of `issuer`.
     pub(crate) fn contract(mut self, issuer: &DevPki) -> Self {
         let generation = match self.config.generation {

@@ -6,5 +6,6 @@ mod bench;
 mod connections;
 mod contracts;
 mod discovery;
+mod ed448;
 mod orders;
 mod stream;
