@@ -129,6 +129,15 @@ fn a_key_is_made_listed_checked_and_measured_in_a_token() {
     );
     assert_eq!(listed.lines().count(), 2, "{listed}");
 
+    // Gone for good, and only when it is meant.
+    let remove = ["pki", "key", "remove", "--uri", &into, "--pin-file", "pin"];
+    assert_eq!(bench.run(&remove).status.code(), Some(2));
+    let removed = bench.run(&[&remove[..], &["--yes"]].concat());
+    assert!(removed.status.success(), "{}", text(&removed));
+    let again = bench.run(&[&remove[..], &["--yes"]].concat());
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again).contains("key.not_found"), "{}", text(&again));
+
     let measured = bench.run(&[
         "bench",
         "keys",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use gridlatch_keys::{
-    FileKey, KeyAlgorithm, KeyError, KeyUri, PinSource, Signer, generate, import, list, open,
+    FileKey, KeyAlgorithm, KeyError, KeyUri, PinSource, Signer, generate, import, list, open, remove,
 };
 use gridlatch_pki::ca::to_pem_block;
 use serde_json::json;
@@ -45,6 +45,14 @@ enum KeyCommand {
     List {
         #[command(flatten)]
         place: KeyPlace,
+    },
+    /// Remove a key from its token or TPM, for good
+    Remove {
+        #[command(flatten)]
+        place: KeyPlace,
+        /// It is meant: what the key stood for cannot sign any more
+        #[arg(long, required = true)]
+        yes: bool,
     },
     /// Open a key, sign with it once, and print its public key as PEM
     Check {
@@ -109,6 +117,7 @@ impl KeyArgs {
         match &self.command {
             KeyCommand::Generate { place, .. }
             | KeyCommand::Import { place, .. }
+            | KeyCommand::Remove { place, .. }
             | KeyCommand::List { place }
             | KeyCommand::Check { place } => place.format,
         }
@@ -133,6 +142,18 @@ pub(super) fn run(args: &KeyArgs) -> Result<(), CliError> {
             let key = open(&uri, &place.pin()).map_err(refused)?;
             key.sign(b"gridlatch pki key check").map_err(refused)?;
             told(place.format, "signs", &uri, &*key)
+        }
+        KeyCommand::Remove { place, .. } => {
+            let uri = place.uri()?;
+            if matches!(uri, KeyUri::File(_)) {
+                return Err(CliError::Usage(format!(
+                    "{uri}: a key in a file is removed as a file"
+                )));
+            }
+            remove(&uri, &place.pin()).map_err(refused)?;
+            let value = json!({ "key": uri.to_string(), "result": "removed" });
+            print(place.format, &value, || format!("removed: {uri}"));
+            Ok(())
         }
         KeyCommand::List { place } => {
             for listed in list(&place.uri()?, &place.pin()).map_err(refused)? {
