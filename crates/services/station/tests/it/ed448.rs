@@ -72,6 +72,7 @@ async fn a_car_and_a_station_with_nothing_but_ed448_keys_charge_by_iso_15118_20(
             credentials: vec![station],
             vehicle_roots: root("oem-root"),
             contract_roots: Vec::new(),
+            vehicle_revocation: None,
             allow_legacy_cbc: true,
             key_log: None,
         });
