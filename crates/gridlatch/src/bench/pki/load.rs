@@ -90,35 +90,39 @@ fn kept(address: SocketAddr, question: &[u8], until: Instant) -> Result<u64> {
     stream.set_nodelay(true)?;
     let mut count = 0;
     let mut answer = vec![0; 16 * 1024];
-    // The length of the first answer: those that follow differ in nothing.
-    let mut length = usize::MAX;
     while Instant::now() < until {
         stream.write_all(question)?;
-        let mut have = 0;
-        while have < length {
+        let (mut have, mut length) = (0, None);
+        // Each anew: signatures are not all of one length.
+        while length.is_none_or(|length| have < length) {
             let more = stream.read(answer.get_mut(have..).unwrap_or_default())?;
             if more == 0 {
                 bail!("the connection ended");
             }
             have += more;
-            if length == usize::MAX {
-                length = whole(answer.get(..have).unwrap_or_default()).unwrap_or(length);
+            if length.is_none() {
+                length = whole(answer.get(..have).unwrap_or_default());
             }
         }
         anyhow::ensure!(
-            have == length && answer.starts_with(b"HTTP/1.1 200"),
-            "an answer is not like the first one"
+            length == Some(have) && answer.starts_with(b"HTTP/1.1 200"),
+            "an answer was {}",
+            String::from_utf8_lossy(answer.get(..have).unwrap_or_default())
         );
         count += 1;
     }
     Ok(count)
 }
 
-/// The length of head and body, once the head is there.
+/// The length of head and body, once the head is there. Names of fields are written small by whoever is asked here.
 fn whole(answer: &[u8]) -> Option<usize> {
+    const FIELD: &[u8] = b"\r\ncontent-length: ";
     let head = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let text = String::from_utf8_lossy(answer.get(..head)?).to_ascii_lowercase();
-    let length = text.split("content-length: ").nth(1)?;
-    let length: usize = length.split("\r\n").next()?.trim().parse().ok()?;
+    let field = answer.windows(FIELD.len()).position(|text| text == FIELD)?;
+    let digits = answer.get(field + FIELD.len()..)?;
+    let length = digits
+        .iter()
+        .take_while(|octet| octet.is_ascii_digit())
+        .fold(0_usize, |sum, octet| sum * 10 + usize::from(octet - b'0'));
     Some(head + 4 + length)
 }
