@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod bill;
 pub(crate) mod decode;
 pub(crate) mod ev;
+pub(crate) mod evidence;
 pub(crate) mod explain;
 pub(crate) mod pki;
 pub(crate) mod up;

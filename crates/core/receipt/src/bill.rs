@@ -46,6 +46,9 @@ pub struct Signer {
     pub root_certificate: String,
     /// When it was signed.
     pub at: Timestamp,
+    /// The path to the root (DER: leaf first, root last), for questions of revocation.
+    #[serde(skip)]
+    pub path: Vec<Vec<u8>>,
 }
 
 /// What the meter signed, proven.
@@ -201,7 +204,10 @@ impl SignedBill {
                 .and_then(|summary| (!summary.subject_cn.is_empty()).then_some(summary.subject_cn))
                 .unwrap_or_else(|| "(unnamed)".to_owned())
         };
+        let mut path = accepted.path.clone();
+        path.push(accepted.anchor.clone());
         Ok(Signer {
+            path,
             name: name(&jws.chain[0]),
             certificate: fingerprint(&jws.chain[0]),
             root: name(&accepted.anchor),

@@ -11,7 +11,10 @@ use gridlatch_receipt::{Fault, short};
 use gridlatch_trust::{RustCrypto, certificate};
 use serde_json::{Value, json};
 
+mod revocation;
+
 use super::Format;
+use super::evidence::EvidenceArgs;
 use crate::say;
 
 /// Largest file with roots, in bytes.
@@ -45,6 +48,8 @@ pub(crate) struct VerifyArgs {
     /// Data folder of `gridlatch up`, for its root
     #[arg(long, value_name = "DIR", env = "GRIDLATCH_DATA", default_value_os_t = gridlatch_host::DataDir::default_root())]
     data: PathBuf,
+    #[command(flatten)]
+    evidence: EvidenceArgs,
     /// text or json
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -72,9 +77,20 @@ fn verify(args: &VerifyArgs) -> Result<bool> {
     };
     let text = read(&args.file, MAX_FILE as u64)?;
     let checked = SignedBill::parse(&text).and_then(|bill| bill.check(&roots, &RustCrypto));
-    let valid = matches!(&checked, Ok(report) if report.fault().is_none());
+    let standing = match &checked {
+        Ok(report) => revocation::ask(&args.evidence, report)?,
+        Err(_) => revocation::Standing::default(),
+    };
+    let fault = |report: &Report| report.fault().or(standing.fault.as_ref()).cloned();
+    let valid = matches!(&checked, Ok(report) if fault(report).is_none());
     match (args.format, &checked) {
-        (Format::Json, Ok(report)) => say::result(proof(report).to_string()),
+        (Format::Json, Ok(report)) => {
+            let mut value = proof(report);
+            value["valid"] = valid.into();
+            value["fault"] = fault(report).as_ref().map_or(Value::Null, told);
+            value["revocation"] = standing.json.clone();
+            say::result(value.to_string());
+        }
         (Format::Json, Err(fault)) => say::result(json!({"valid": false, "fault": told(fault)}).to_string()),
         (Format::Text, Ok(report)) => {
             let (payable, currency) = &report.payable;
@@ -82,9 +98,12 @@ fn verify(args: &VerifyArgs) -> Result<bool> {
             for line in lines(report) {
                 say::result(line);
             }
-            match report.fault() {
+            for text in &standing.lines {
+                say::result(line("revocation", text));
+            }
+            match fault(report) {
                 None => say::result("Valid."),
-                Some(fault) => say::result(refusal(fault)),
+                Some(fault) => say::result(refusal(&fault)),
             }
         }
         (Format::Text, Err(fault)) => say::result(refusal(fault)),
@@ -136,9 +155,13 @@ pub(crate) fn roots(data: &Path) -> Result<Vec<Vec<u8>>> {
     certificates(&data.join("pki/ocpp/csms-root.crt.pem"))
 }
 
+fn line(name: &str, text: &str) -> String {
+    format!("  {name:<18} {text}")
+}
+
 /// What a check found, for people.
 pub(crate) fn lines(report: &Report) -> Vec<String> {
-    let line = |name: &str, text: String| format!("  {name:<18} {text}");
+    let line = |name: &str, text: String| line(name, &text);
     let mut lines = Vec::new();
     match &report.signer {
         Ok(signer) => {

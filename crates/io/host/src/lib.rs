@@ -8,12 +8,14 @@ mod clock;
 mod data_dir;
 mod hub;
 mod sandbox;
+mod secret;
 mod security_log;
 
 pub use clock::now;
 pub use data_dir::{Claim, DataDir, DataDirError};
 pub use hub::{Hub, HubConfig};
 pub use sandbox::limit_memory;
+pub use secret::ask_secret;
 pub use security_log::SecurityLog;
 /// Cancelled once when the process is asked to stop; every task selects on it.
 pub use tokio_util::sync::CancellationToken as Shutdown;

@@ -14,6 +14,7 @@ mod gate;
 mod open;
 mod pin;
 mod pkcs11;
+mod pkcs12;
 mod place;
 mod quiet;
 #[cfg(feature = "tpm")]
@@ -33,6 +34,7 @@ pub use files::write_atomically;
 pub use gridlatch_trust::KeyAlgorithm;
 pub use open::{Listed, generate, import, list, open};
 pub use pin::PinSource;
+pub use pkcs12::{is_pkcs12, pkcs12_certificates};
 pub use place::{free, remove};
 pub use uri::{KeyUri, Pkcs11Uri, TpmUri};
 pub use verify::{OpensslVerifier, verify};

@@ -18,4 +18,4 @@ pub use approval::{Approval, RequestRow};
 pub use authority::{AuthorityRow, NewAuthority, SignerRow};
 pub use certificate::{CertificateRow, Inserted, Listing, NewCertificate};
 pub use crl::CrlRow;
-pub use revocation::{RevocationRow, RevokeOutcome};
+pub use revocation::{ReleaseOutcome, RevocationRow, RevokeOutcome};

@@ -297,7 +297,7 @@ impl Publisher {
             (Which::Delta, None) => return Ok(None),
         };
         let this_update = now();
-        let (revoked, last) = self.revoked(authority, since, this_update).await?;
+        let (revoked, last) = self.revoked(authority, (which, since), this_update).await?;
         let life = match which {
             Which::Full => FULL_LIFE,
             Which::Delta => DELTA_LIFE,
@@ -356,7 +356,7 @@ impl Publisher {
     async fn revoked(
         &self,
         authority: &Authority,
-        since: i64,
+        (which, since): (Which, i64),
         at: Timestamp,
     ) -> Result<(Arc<Vec<Revoked>>, i64), CaError> {
         let alive_at = Timestamp(at.0 - AFTER_END);
@@ -370,6 +370,10 @@ impl Publisher {
             let full = page.len() == PAGE as usize;
             for one in page {
                 last = one.number;
+                // Only a delta says that a hold was lifted; a full list says nothing of the certificate.
+                if which == Which::Full && one.reason == Reason::RemoveFromCrl {
+                    continue;
+                }
                 all.push(Revoked {
                     serial: one.serial.octets(),
                     at: one.at,

@@ -40,6 +40,9 @@ codes! {
     SIGNER_UNTRUSTED = "bill.signer_untrusted", Error, Pki, "A bill is signed, but the signer's certificate does not lead to the root that was given.",
         causes: ["another operator's root", "somebody signed a bill with a certificate of their own", "the certificate was not valid on the day of the bill"],
         remedy: "Ask the operator for the root of its bills, by another way than the bill itself.";
+    SIGNER_REVOKED = "bill.signer_revoked", Error, Pki, "A bill is signed, but the signer's certificate was revoked before, or because its key was compromised.",
+        causes: ["somebody signed with a key that was taken back", "the key was stolen: whoever has it can write any date into a bill"],
+        remedy: "Ask the issuer for the bill under its new certificate.";
     TOTAL_DIFFERS = "bill.total_differs", Error, Platform, "A bill does not follow from the readings the meter signed and the tariff.",
         causes: ["a mistake in pricing", "the bill was made from other readings"],
         remedy: "Show the issuer what differs; the message names it.";

@@ -6,6 +6,7 @@ codes! {
     ISSUED = "ca.certificate_issued", Info, Nobody, "The CA issued a certificate.", causes: [], remedy: "Nothing.";
     RENEWED = "ca.certificate_renewed", Info, Nobody, "The CA issued a certificate again.", causes: [], remedy: "Install it before the old one ends.";
     REVOKED = "ca.certificate_revoked", Notice, Nobody, "A certificate was revoked.", causes: [], remedy: "Publish a new revocation list; whoever used the certificate needs another.";
+    RELEASED = "ca.hold_released", Notice, Nobody, "The suspension of a certificate was lifted.", causes: [], remedy: "Nothing; lists and OCSP answers say so from now on.";
     EXPORTED = "ca.exported", Notice, Nobody, "Certificates, and private keys where asked for, were written to files.", causes: [], remedy: "Delete exported keys once they are installed.";
     BACKED_UP = "ca.backed_up", Notice, Nobody, "A backup of the CA was written.", causes: [], remedy: "Keep it and its passphrase apart from this machine and from each other.";
     RESTORED = "ca.restored", Notice, Nobody, "A CA was restored from a backup.", causes: [], remedy: "Certificates issued after the backup are unknown to it: compare with the last lists.";
@@ -36,6 +37,9 @@ codes! {
         causes: ["a slip in the serial number", "another CA issued it"], remedy: "Look for it with `gridlatch pki list`.";
     ALREADY_REVOKED = "ca.already_revoked", Warning, Operator, "The certificate was revoked before.",
         causes: ["two people revoked it", "the order was sent twice"], remedy: "Nothing; the first time and reason stand.";
+    NOT_HELD = "ca.not_held", Warning, Operator, "A suspension cannot be lifted: the certificate is not on hold.",
+        causes: ["it was never suspended, or the suspension was lifted before", "it was revoked for good"],
+        remedy: "Look at it with `gridlatch pki show`; what was revoked for good needs a new certificate.";
     REPLAYED = "ca.request_replayed", Error, Operator, "This certificate request was used before.",
         causes: ["the client sent it again because an answer was lost", "somebody replays a recorded request"],
         remedy: "Make a new request; the certificate of the first one can be fetched by its serial number.";

@@ -16,6 +16,7 @@ mod peers_revoked;
 mod random_kills;
 mod running_up;
 mod signed_bill;
+mod staples_required;
 mod up_and_charge;
 mod up_and_down;
 mod up_by_rest;

@@ -213,6 +213,87 @@ fn base64(octets: &[u8]) -> String {
 }
 
 #[test]
+fn a_bill_signed_after_its_signer_was_revoked_is_refused_and_one_from_before_stands() {
+    revoked().unwrap();
+}
+
+fn revoked() -> Result<()> {
+    let data = temp::dir()?;
+    let status = format!("127.0.0.1:{}", gridlatch_testkit::ports::tcp()?);
+    let up = Up::start(data.path(), &["--est", "127.0.0.1:0", "--status", &status])?;
+    let before = charged(&up, "--energy dc --for 1")?;
+    let root = data.path().join("pki/ocpp/csms-root.crt.pem");
+    let root = ["--root", root.to_str().context("path")?];
+    let (code, said) = verify(&before, &root)?;
+    ensure!(code == 0 && said["revocation"]["status"] == "not_asked", "{said}");
+    let fetch = format!("--fetch={status}");
+    let ask = [root[0], root[1], &fetch];
+    let (code, said) = verify(&before, &ask)?;
+    ensure!(code == 0 && said["revocation"]["status"] == "good", "{said}");
+
+    let pki = |words: &[&str]| -> Result<String> {
+        let output = Command::new(binary()?)
+            .arg("pki")
+            .args(words)
+            .arg("--data")
+            .arg(data.path())
+            .output()?;
+        ensure!(output.status.success(), "{words:?}: {output:?}");
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let listed = pki(&["list", "--format", "json"])?;
+    let signer = listed
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|row| row["kind"] == "bill-signer")
+        .context("no bill signer")?;
+    let serial = signer["serial"].as_str().context("no serial number")?;
+    // Lists and answers count in whole seconds.
+    std::thread::sleep(Duration::from_secs(2));
+    pki(&[
+        "revoke",
+        serial,
+        "--from",
+        "ocpp/csms-sub",
+        "--reason",
+        "superseded",
+    ])?;
+    let (code, said) = verify(&before, &ask)?;
+    ensure!(
+        code == 0 && said["revocation"]["status"] == "revoked_since",
+        "{said}"
+    );
+    let after = charged(&up, "--energy dc --for 1")?;
+    let (code, said) = verify(&after, &ask)?;
+    ensure!(
+        code == 1 && said["fault"]["code"] == "bill.signer_revoked",
+        "{said}"
+    );
+    ensure!(said["revocation"]["status"] == "revoked_before", "{said}");
+    // A list says the same, without anybody being asked.
+    let list = data.path().join("sub.crl");
+    let got = Command::new("curl")
+        .args(["--silent", "--fail", "--output"])
+        .arg(&list)
+        .arg(format!("http://{status}/crl/ocpp/csms-sub.crl"))
+        .status()?;
+    ensure!(got.success(), "no list");
+    up.stop()?;
+    let list = ["--root", root[1], "--crl", list.to_str().context("path")?];
+    let (code, said) = verify(&after, &list)?;
+    ensure!(
+        code == 1 && said["revocation"]["status"] == "revoked_before",
+        "{said}"
+    );
+    let (code, said) = verify(&before, &list)?;
+    ensure!(
+        code == 0 && said["revocation"]["status"] == "revoked_since",
+        "{said}"
+    );
+    Ok(())
+}
+
+#[test]
 fn a_station_that_was_killed_signs_what_it_last_knew() {
     killed().unwrap();
 }

@@ -306,9 +306,9 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Why it was revoked, if it was.
-    pub(super) fn reason(&self) -> Option<Reason> {
-        self.revoked.as_ref().map(|(_, reason, _, _)| *reason)
+    /// Since when it is revoked and why, if it is.
+    pub(super) fn since(&self) -> Option<(Timestamp, Reason)> {
+        self.revoked.as_ref().map(|(at, reason, _, _)| (*at, *reason))
     }
 
     fn doubt(&mut self, why: impl core::fmt::Display) {

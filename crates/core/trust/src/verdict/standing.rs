@@ -14,6 +14,8 @@ pub struct Unfit {
     pub rejected: Rejected,
     /// Why it was revoked; `None` where nothing is known and the policy does not tolerate that.
     pub reason: Option<Reason>,
+    /// Since when it is.
+    pub at: Option<Timestamp>,
     /// The certificate in DER; empty where the path cannot be read.
     pub certificate: Vec<u8>,
 }
@@ -44,6 +46,7 @@ pub fn standing(
         Box::new(Unfit {
             rejected,
             reason: None,
+            at: None,
             certificate: Vec::new(),
         })
     };
@@ -68,11 +71,12 @@ pub fn standing(
             continue;
         }
         let known = evidence.about(link, issuer, now, policy, verifier, &mut signatures);
-        let reason = known.reason();
+        let (at, reason) = known.since().unzip();
         let fit = known.decide(link, depth, policy).map_err(|rejected| {
             Box::new(Unfit {
                 rejected,
                 reason,
+                at,
                 certificate: link.der.to_vec(),
             })
         })?;

@@ -25,6 +25,9 @@ pub(crate) struct RevokeArgs {
     /// Why: keyCompromise, superseded, cessationOfOperation, certificateHold, ...
     #[arg(long, default_value = "unspecified", value_parser = reason)]
     reason: Reason,
+    /// Lift a hold (certificateHold) instead: the certificate is good again
+    #[arg(long, conflicts_with = "reason")]
+    release: bool,
 }
 
 fn reason(text: &str) -> Result<Reason, String> {
@@ -46,6 +49,14 @@ pub(super) async fn run(args: RevokeArgs) -> Result<(), CliError> {
 async fn revoke(ca: &Ca, args: &RevokeArgs) -> Result<(), CliError> {
     let (from, serial) = target(ca, &args.what, args.from.as_deref())?;
     let by = args.place.operator();
+    if args.release {
+        ca.release(&from, serial, &by).await?;
+        let value = json!({ "authority": from, "serial": serial.to_string(), "released": true });
+        print(args.place.format, &value, || {
+            format!("released {serial} of {from}")
+        });
+        return Ok(());
+    }
     match ca.revoke(&from, serial, args.reason, ca.now(), &by).await {
         Ok(()) => {
             let value =

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::{CliError, failed};
 use crate::cli::Format;
+use crate::cli::evidence::{Asked, EvidenceArgs};
 use crate::say;
 
 const EXIT: &str =
@@ -25,15 +26,23 @@ const EXIT: &str =
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
 pub(crate) struct WhyArgs {
-    /// Chain files (PEM, DER or PKCS#7; leaf first), or one HOST:PORT
+    /// Chain files (PEM, DER, PKCS#7 or PKCS#12; leaf first), or one HOST:PORT
     #[arg(value_name = "FILE|HOST:PORT", required = true, num_args = 1..)]
     what: Vec<String>,
     /// A file with trusted roots (may be repeated)
     #[arg(long, value_name = "FILE")]
     root: Vec<PathBuf>,
-    /// A folder searched, with its subfolders, for trusted roots and further CAs
+    /// A folder searched, with its subfolders, for trusted roots and further CAs; without --root and --roots, the
+    /// PKI of the data folder
     #[arg(long, value_name = "DIR")]
     roots: Vec<PathBuf>,
+    /// The data folder of `gridlatch up`, for its roots
+    #[arg(long, value_name = "DIR", env = "GRIDLATCH_DATA", default_value_os_t = gridlatch_host::DataDir::default_root())]
+    data: PathBuf,
+    /// File whose first line is the passphrase of a PKCS#12 file; without it, the environment's
+    /// GRIDLATCH_PKCS12_PASSPHRASE, none, or a question
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
     /// A file with further CAs that are not trusted by themselves (may be repeated)
     #[arg(long, value_name = "FILE")]
     extra: Vec<PathBuf>,
@@ -46,12 +55,8 @@ pub(crate) struct WhyArgs {
     /// Judge at this time (2026-11-21 or 2026-11-21T12:00:00Z) instead of now
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
-    /// A revocation list (DER or PEM; may be repeated)
-    #[arg(long, value_name = "FILE")]
-    crl: Vec<PathBuf>,
-    /// An OCSP answer in DER (may be repeated)
-    #[arg(long, value_name = "FILE")]
-    ocsp: Vec<PathBuf>,
+    #[command(flatten)]
+    evidence: EvidenceArgs,
     /// What to do where nothing is known about revocation
     #[arg(long, value_enum, default_value = "accept")]
     unknown: UnknownArg,
@@ -105,6 +110,7 @@ struct Told {
     proposals: Vec<Proposal>,
     clock: Option<i64>,
     findings: Vec<Finding>,
+    asked: Asked,
 }
 
 async fn explain(args: &WhyArgs) -> Result<bool, CliError> {
@@ -126,22 +132,15 @@ async fn explain(args: &WhyArgs) -> Result<bool, CliError> {
                 .ok_or_else(|| CliError::Usage(format!("no kind of certificate is called {slug}")))
         })
         .transpose()?;
-    let known = sources::known(&args.root, &args.roots, &args.extra)?;
-    let evidence = sources::evidence(&args.crl, &args.ocsp)?;
+    let passphrase = sources::Passphrase::new(args.passphrase_file.as_deref());
+    let known = sources::known(&args.root, &args.roots, &args.data, &args.extra, &passphrase)?;
+    let evidence = args.evidence.read().map_err(CliError::Usage)?;
     let mut trusted = true;
-    for found in find(args, generation).await? {
-        let told = tell(
-            found,
-            kind,
-            generation,
-            &known,
-            evidence.clone(),
-            args.unknown,
-            now,
-        );
+    for found in find(args, generation, &passphrase).await? {
+        let told = tell(args, found, (kind, generation), &known, evidence.clone(), now).await;
         trusted &= told.judgement.accepted.is_some();
         match args.format {
-            Format::Text => say::result(picture::text(&told, &known.roots, now)),
+            Format::Text => say::result(picture::text(&told, &known, now)),
             Format::Json => say::result(picture::json(&told, known.roots.len(), now).to_string()),
         }
     }
@@ -149,11 +148,15 @@ async fn explain(args: &WhyArgs) -> Result<bool, CliError> {
 }
 
 /// The chains that are asked about: one of files, or one of each TLS version of an endpoint.
-async fn find(args: &WhyArgs, generation: Option<Generation>) -> Result<Vec<Found>, CliError> {
+async fn find(
+    args: &WhyArgs,
+    generation: Option<Generation>,
+    passphrase: &sources::Passphrase<'_>,
+) -> Result<Vec<Found>, CliError> {
     let Some(endpoint) = sources::endpoint(&args.what) else {
         let mut chain = Vec::new();
         for path in &args.what {
-            chain.extend(sources::certificates(path.as_ref())?);
+            chain.extend(sources::certificates(path.as_ref(), passphrase)?);
         }
         let from = args.what.join(" ");
         return Ok(vec![Found {
@@ -189,13 +192,12 @@ async fn find(args: &WhyArgs, generation: Option<Generation>) -> Result<Vec<Foun
     Ok(found)
 }
 
-fn tell(
+async fn tell(
+    args: &WhyArgs,
     mut found: Found,
-    kind: Option<Kind>,
-    generation: Option<Generation>,
+    (kind, generation): (Option<Kind>, Option<Generation>),
     known: &sources::Known,
     mut evidence: Evidence,
-    unknown: UnknownArg,
     now: Timestamp,
 ) -> Told {
     if let Some(staple) = found.shown.as_ref().and_then(|shown| shown.staple.as_ref()) {
@@ -219,22 +221,36 @@ fn tell(
         let leaf = found.chain.remove(leaf_at);
         found.chain.insert(0, leaf);
     }
-    let case = Case {
+    let verifier = gridlatch_keys::OpensslVerifier;
+    let path = Case {
         chain: &found.chain,
         anchors: &known.roots,
         extra: &known.extra,
         profile,
         now,
+        evidence: &Evidence::default(),
+        policy: Policy::NOT_ASKED,
+    };
+    // Others are asked about a path that holds, not about whatever somebody made.
+    let mut asked = Asked::default();
+    if let Some(accepted) = verdict::judge(&path, &verifier).accepted {
+        let mut path = accepted.path;
+        path.push(accepted.anchor);
+        asked = args.evidence.ask(&path).await;
+        // What was given by hand counts first; what finds no room would not change a verdict of 32 lists.
+        let _ = evidence.merge(core::mem::take(&mut asked.evidence));
+    }
+    let case = Case {
         evidence: &evidence,
         policy: Policy {
-            unknown: match unknown {
+            unknown: match args.unknown {
                 UnknownArg::Accept => Unknown::Accept,
                 UnknownArg::Refuse => Unknown::Refuse,
             },
             ..Policy::default()
         },
+        ..path
     };
-    let verifier = gridlatch_keys::OpensslVerifier;
     let judgement = verdict::judge(&case, &verifier);
     Told {
         proposals: verdict::proposals(&case, &judgement),
@@ -244,6 +260,7 @@ fn tell(
         sign,
         leaf_at,
         findings,
+        asked,
         found,
     }
 }

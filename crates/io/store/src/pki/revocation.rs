@@ -5,8 +5,10 @@ use gridlatch_vocab::Timestamp;
 use crate::engine::{Row, params};
 use crate::{Result, Store};
 
-/// The reason code of a hold (RFC 5280, 5.3.1), the only one that a later one may replace.
+/// The reason code of a hold (RFC 5280, 5.3.1), the only one that a later one may replace or lift.
 const HOLD: i64 = 6;
+/// The reason code under which delta lists say that a hold was lifted.
+const LIFTED: i64 = 8;
 
 /// What became of a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +17,17 @@ pub enum RevokeOutcome {
     Revoked,
     /// It was revoked before, at this time and for this reason; nothing changed.
     Already(Timestamp, i64),
+    /// This authority never issued it.
+    Unknown,
+}
+
+/// What became of lifting a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseOutcome {
+    /// Durable now.
+    Released,
+    /// It is not on hold: it is good, or it was revoked for good.
+    NotHeld,
     /// This authority never issued it.
     Unknown,
 }
@@ -63,13 +76,14 @@ impl Store {
                     if old != HOLD || reason == HOLD {
                         return Ok(RevokeOutcome::Already(before, old));
                     }
-                    // Entered anew, so that the change has a number after the last delta list.
-                    conn.execute(
-                        "DELETE FROM pki_revocation WHERE authority = $1 AND serial = $2",
-                        params![authority, serial],
-                    )
-                    .await?;
                 }
+                // Entered anew, so that the change has a number after the last delta list; a hold that was
+                // lifted has left an entry too.
+                conn.execute(
+                    "DELETE FROM pki_revocation WHERE authority = $1 AND serial = $2",
+                    params![authority, serial],
+                )
+                .await?;
                 conn.execute(
                     "UPDATE pki_certificate SET revoked_at = $3, reason = $4 WHERE authority = $1 AND serial = $2",
                     params![authority, serial, at, reason],
@@ -82,6 +96,54 @@ impl Store {
                 )
                 .await?;
                 Ok(RevokeOutcome::Revoked)
+            })
+        })
+        .await
+    }
+
+    /// Lifts the hold on a certificate; durable when it returns. What is left is an entry for delta lists.
+    pub async fn pki_release(
+        &self,
+        authority: i64,
+        serial: i64,
+        at: Timestamp,
+        by: &str,
+    ) -> Result<ReleaseOutcome> {
+        let by = by.to_owned();
+        self.write(move |conn| {
+            Box::pin(async move {
+                let found = conn
+                    .row(
+                        "SELECT revoked_at, reason, not_after FROM pki_certificate \
+                         WHERE authority = $1 AND serial = $2",
+                        params![authority, serial],
+                    )
+                    .await?;
+                let Some(found) = found else {
+                    return Ok(ReleaseOutcome::Unknown);
+                };
+                let not_after = found.time(2)?;
+                if found.time_opt(0)?.is_none() || found.int_opt(1)? != Some(HOLD) {
+                    return Ok(ReleaseOutcome::NotHeld);
+                }
+                conn.execute(
+                    "DELETE FROM pki_revocation WHERE authority = $1 AND serial = $2",
+                    params![authority, serial],
+                )
+                .await?;
+                conn.execute(
+                    "UPDATE pki_certificate SET revoked_at = NULL, reason = NULL \
+                     WHERE authority = $1 AND serial = $2",
+                    params![authority, serial],
+                )
+                .await?;
+                conn.execute(
+                    "INSERT INTO pki_revocation (authority, serial, at, reason, not_after, asked_by) \
+                     VALUES ($1, $2, $3, $4, $5, $6)",
+                    params![authority, serial, at, LIFTED, not_after, by],
+                )
+                .await?;
+                Ok(ReleaseOutcome::Released)
             })
         })
         .await

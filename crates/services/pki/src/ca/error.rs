@@ -78,6 +78,14 @@ pub enum CaError {
         /// The serial number.
         serial: Serial,
     },
+    /// There is no hold to lift.
+    #[error("serial number {serial} of {authority} is not on hold")]
+    NotHeld {
+        /// The CA.
+        authority: String,
+        /// The serial number.
+        serial: Serial,
+    },
     /// Revoked before.
     #[error("serial number {serial} of {authority} was revoked at {at}")]
     AlreadyRevoked {
@@ -166,6 +174,7 @@ impl CaError {
             Self::Request { code, .. } => *code,
             Self::Replayed => ca::REPLAYED,
             Self::UnknownCertificate { .. } => ca::UNKNOWN_CERTIFICATE,
+            Self::NotHeld { .. } => ca::NOT_HELD,
             Self::AlreadyRevoked { .. } => ca::ALREADY_REVOKED,
             Self::KeyScheme(_) => ca::KEY_SCHEME,
             Self::Key { source, .. } if is_full(source) => ca::DISK_FULL,

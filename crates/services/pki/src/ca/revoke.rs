@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use gridlatch_store::pki::RevokeOutcome;
+use gridlatch_store::pki::{ReleaseOutcome, RevokeOutcome};
 use gridlatch_trust::profile::{Authority as Role, Kind};
 use gridlatch_vocab::{Timestamp, catalogue::ca};
 
@@ -97,6 +97,11 @@ impl Ca {
                 needed: APPROVERS,
             });
         }
+        if is_ca && why == Reason::CertificateHold {
+            return Err(CaError::Plan(
+                "a CA is not suspended: nobody could say what its certificates of meanwhile are worth; revoke it",
+            ));
+        }
         let outcome = self
             .inner
             .store
@@ -115,6 +120,45 @@ impl Ca {
                 at,
             }),
             RevokeOutcome::Unknown => Err(unknown()),
+        }
+    }
+
+    /// Lifts the hold (`certificateHold`) on a certificate of `authority`; durable when it returns. The next
+    /// full list does not name it any more, the next delta says `removeFromCRL` (RFC 5280, 5.3.1), and OCSP
+    /// answers `good` at once.
+    ///
+    /// # Errors
+    /// The CA never issued it, it is not on hold, or the store fails.
+    pub async fn release(&self, authority: &str, serial: Serial, by: &Requester) -> Result<(), CaError> {
+        let result = self.try_release(authority, serial, by).await;
+        let (code, message) = match &result {
+            Ok(()) => (ca::RELEASED, format!("serial number {serial} of {authority}")),
+            Err(error) => (error.code(), error.to_string()),
+        };
+        self.emit(code, message, |event| {
+            event
+                .with("authority", authority)
+                .with("serial", serial.to_string())
+                .with("requester", by.label())
+        });
+        result
+    }
+
+    async fn try_release(&self, authority: &str, serial: Serial, by: &Requester) -> Result<(), CaError> {
+        let number = self.authority(authority)?.number;
+        let store = &self.inner.store;
+        let outcome = store
+            .pki_release(number, serial.stored(), self.now(), &by.label())
+            .await?;
+        let authority = authority.to_owned();
+        match outcome {
+            ReleaseOutcome::Released => {
+                // Durable before it is counted: whoever sees the count finds the release.
+                self.inner.revocations.fetch_add(1, Ordering::AcqRel);
+                Ok(())
+            }
+            ReleaseOutcome::NotHeld => Err(CaError::NotHeld { authority, serial }),
+            ReleaseOutcome::Unknown => Err(CaError::UnknownCertificate { authority, serial }),
         }
     }
 

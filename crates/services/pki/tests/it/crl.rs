@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use gridlatch_pki::ca::{Reason, Requester, Role};
 use gridlatch_testkit::need;
 use gridlatch_trust::crl;
 use gridlatch_trust::profile::Kind;
-use gridlatch_vocab::catalogue::enrolment;
+use gridlatch_vocab::catalogue::{ca as codes, enrolment};
 
 use crate::support::{Bench, ok};
 
@@ -117,6 +118,112 @@ async fn a_revocation_is_on_the_next_list_and_openssl_refuses_the_certificate_fo
     );
     ok(&verify("two.pem"));
     assert!(bench.events.count(enrolment::CRL_PUBLISHED) >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_is_lifted_by_a_delta_and_openssl_believes_the_certificate_again() {
+    need!(curl, openssl);
+    let bench = Bench::start().await;
+    let held = bench
+        .leaf(Kind::SeccLeaf, "iso2/cpo-sub2", "DE*TST*E1", "one")
+        .await;
+    // Full lists name their deltas once it is known where they are; OpenSSL applies no others.
+    let text = bench.ca.policy_text().await.unwrap();
+    let named = |line: &str| {
+        if line.trim_start_matches(['#', ' ']).starts_with("crl = ") {
+            format!("crl = \"http://{}/crl/{{authority}}.crl\"", bench.http)
+        } else {
+            line.to_owned()
+        }
+    };
+    let text: Vec<String> = text.lines().map(named).collect();
+    bench.ca.set_policy(&(text.join("\n") + "\n")).await.unwrap();
+    let by = Requester {
+        role: Role::Operator,
+        id: "test".to_owned(),
+    };
+    let serial = held.serial;
+    let never = bench.ca.release("iso2/cpo-sub2", serial, &by).await.unwrap_err();
+    assert_eq!(never.code(), codes::NOT_HELD);
+    let hold = Reason::CertificateHold;
+    let at = bench.ca.now();
+    bench
+        .ca
+        .revoke("iso2/cpo-sub2", serial, hold, at, &by)
+        .await
+        .unwrap();
+    let (full, delta) = ("/crl/iso2/cpo-sub2.crl", "/crl/iso2/cpo-sub2-delta.crl");
+    let file = until(&bench, full, |list| !list.is_empty());
+    let held_list = pem(&bench, &file);
+    let held_list = keep(&bench, &held_list, "held.pem");
+
+    bench.ca.release("iso2/cpo-sub2", serial, &by).await.unwrap();
+    let file = until(&bench, full, crl::Crl::is_empty);
+    let clean = pem(&bench, &file);
+    let number = crl::parse(&std::fs::read(&file).unwrap()).unwrap().number();
+    let lifted = |list: &crl::Crl| list.len() == 1 && list.number() < number;
+    let change = pem(&bench, &until(&bench, delta, lifted));
+    let output = Command::new("openssl")
+        .args(["crl", "-noout", "-text", "-in"])
+        .arg(&change)
+        .output();
+    let text = ok(&output.unwrap());
+    assert!(
+        text.contains("Remove From CRL") && text.contains("Delta CRL"),
+        "{text}"
+    );
+
+    let subs = bench.pem("subs.pem", &bench.ca.chain("iso2/cpo-sub2").unwrap());
+    let verify = |lists: &[&Path], more: &[&str]| {
+        let mut command = Command::new("openssl");
+        command
+            .args(["verify", "-x509_strict", "-crl_check"])
+            .args(more)
+            .arg("-CAfile")
+            .arg(bench.root("iso2/cpo-sub2"))
+            .arg("-untrusted")
+            .arg(&subs);
+        for list in lists {
+            command.arg("-CRLfile").arg(list);
+        }
+        command.arg(bench.file("one.pem")).output().unwrap()
+    };
+    let output = verify(&[&held_list], &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("certificate revoked") || said.contains("on hold"),
+        "{said}"
+    );
+    ok(&verify(&[&clean], &[]));
+    // Whoever has yesterday's list and today's delta knows as well.
+    ok(&verify(&[&held_list, &change], &["-use_deltas"]));
+
+    let sub2 = &bench.ca.authority("iso2/cpo-sub2").unwrap().der;
+    let sub2 = bench.ca.issuer_of(sub2).unwrap().1;
+    // Once more, and then for good: that is not lifted.
+    let revoke = async |reason| {
+        bench
+            .ca
+            .revoke("iso2/cpo-sub2", serial, reason, bench.ca.now(), &by)
+            .await
+    };
+    revoke(Reason::CertificateHold).await.unwrap();
+    revoke(Reason::KeyCompromise).await.unwrap();
+    let never = bench.ca.release("iso2/cpo-sub2", serial, &by).await.unwrap_err();
+    assert_eq!(never.code(), codes::NOT_HELD);
+    assert!(
+        bench
+            .ca
+            .revoke("iso2/cpo-sub1", sub2, hold, at, &by)
+            .await
+            .is_err()
+    );
+}
+
+fn keep(bench: &Bench, from: &Path, name: &str) -> PathBuf {
+    let kept = bench.file(name);
+    std::fs::copy(from, &kept).unwrap();
+    kept
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,24 +8,25 @@ use gridlatch_trust::verdict::{Missing, Rejected, Step, Tried};
 use gridlatch_vocab::Timestamp;
 use serde_json::{Value, json};
 
+use super::sources::Known;
 use super::{Told, facts};
 
 /// For people.
-pub(super) fn text(told: &Told, roots: &[Vec<u8>], now: Timestamp) -> String {
+pub(super) fn text(told: &Told, known: &Known, now: Timestamp) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = write(&mut out, told, roots, now);
+    let _ = write(&mut out, told, known, now);
     out.truncate(out.trim_end().len());
     out
 }
 
-fn write(out: &mut String, told: &Told, roots: &[Vec<u8>], now: Timestamp) -> std::fmt::Result {
+fn write(out: &mut String, told: &Told, known: &Known, now: Timestamp) -> std::fmt::Result {
     let judgement = &told.judgement;
     let count = told.found.chain.len();
     let many = if count == 1 { "certificate" } else { "certificates" };
     writeln!(out, "chain     {count} {many} from {}", told.found.from)?;
     writeln!(out, "judged    as {} (by {}), at {now}", told.profile, told.sign)?;
-    writeln!(out, "trusted   {}", roots_named(roots))?;
+    writeln!(out, "trusted   {}", roots_named(known))?;
     if let Some(shown) = &told.found.shown {
         let staple = if shown.staple.is_some() {
             "with a stapled OCSP answer"
@@ -78,6 +79,9 @@ fn write(out: &mut String, told: &Told, roots: &[Vec<u8>], now: Timestamp) -> st
             _ => writeln!(out, "revoked   not known: {who}: {}", checked.because)?,
         }
     }
+    for line in told.asked.lines() {
+        writeln!(out, "fetch     {line}")?;
+    }
     if told.leaf_at > 0 {
         writeln!(
             out,
@@ -111,7 +115,10 @@ fn clock(days: i64) -> String {
     )
 }
 
-fn roots_named(roots: &[Vec<u8>]) -> String {
+fn roots_named(known: &Known) -> String {
+    let roots = &known.roots;
+    let from = known.from.as_ref();
+    let from = from.map_or_else(String::new, |from| format!(" (of {})", from.display()));
     let names: Vec<String> = roots
         .iter()
         .take(6)
@@ -119,9 +126,9 @@ fn roots_named(roots: &[Vec<u8>]) -> String {
         .map(|summary| format!("{:?}", summary.subject_cn))
         .collect();
     match roots.len() {
-        0 => "nothing (give --root FILE or --roots DIR)".to_owned(),
-        count if count > names.len() => format!("{count} roots: {}, ...", names.join(", ")),
-        count => format!("{count} root(s): {}", names.join(", ")),
+        0 => format!("nothing ({})", known.hint),
+        count if count > names.len() => format!("{count} roots{from}: {}, ...", names.join(", ")),
+        count => format!("{count} root(s){from}: {}", names.join(", ")),
     }
 }
 
@@ -201,6 +208,7 @@ pub(super) fn json(told: &Told, roots: usize, now: Timestamp) -> Value {
         "ways_out": told.proposals.iter().map(|proposal| json!({
             "fix": proposal.fix.label(), "text": proposal.text,
         })).collect::<Vec<_>>(),
+        "fetch": told.asked.json(),
         "clock_days_ahead": told.clock,
         "leaf_position": told.leaf_at + 1,
         "odd": told.findings.iter().map(|finding| json!({
