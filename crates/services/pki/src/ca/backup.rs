@@ -186,7 +186,7 @@ fn name(staged: &Path, to: &Path) -> Result<(), CaError> {
         }
     }
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))
+    File::open(parent.unwrap_or_else(|| Path::new(".")))
         .and_then(|parent| parent.sync_all())
         .map_err(|error| wrap(to, error))
 }
