@@ -7,6 +7,7 @@ mod certificates;
 mod commands;
 mod contracts;
 pub(crate) mod delivered;
+mod renewal;
 mod revocation;
 mod staples;
 pub(crate) mod station_process;
@@ -93,6 +94,7 @@ async fn serve(config: UpConfig) -> Result<()> {
     let hub = Hub::new(HubConfig::default(), Some(log));
     let shutdown = Shutdown::new();
 
+    authority::refuse_two_operators(&data, &hub).await?;
     let places = Places::take(config.est, config.status).await?;
     let (est, ocsp, crl) = (places.est_at, places.ocsp_url(), places.crl_url());
     let mut pki = dev::ensure(&data.dir("pki")?, &hub, now())?.reporting_to(Arc::new(hub.clone()));
@@ -107,7 +109,21 @@ async fn serve(config: UpConfig) -> Result<()> {
     let contracts = contracts::service(&ca, &pki, &store, &hub).await?;
     let contracts = contracts.asking(asked.check());
     let provider = contracts::provider(contracts.clone());
-    let platform = start_platform(&config, &pki, (&ca, &asked, provider), &store, &hub, &shutdown).await?;
+    let shown = pki.platform_server()?;
+    let port = Arc::new(PlatformServer::new(PlatformServerConfig {
+        credential: shown.clone(),
+        station_roots: pki.csms_roots(),
+        handshake_timeout: Duration::from_secs(10),
+    })?);
+    let platform = start_platform(
+        &config,
+        &pki,
+        (&ca, &asked, provider),
+        &port,
+        &store,
+        (&hub, &shutdown),
+    )
+    .await?;
     register_demo(&platform).await?;
     let stations = stations::start(&config, &data, (&ca, &pki), (&platform, &asked), &hub).await?;
     // What the stations were just delivered with can be revoked like anything else.
@@ -118,6 +134,17 @@ async fn serve(config: UpConfig) -> Result<()> {
         gridlatch_pki::pools::Places::only(config.notify.clone()),
     );
     let certificates = certificates::start(places, (&ca, pools), &data, &pki, (&hub, &shutdown)).await?;
+    let listeners = renewal::Listeners {
+        platform: port,
+        web: Arc::clone(&certificates.web),
+    };
+    tokio::spawn(renewal::keep(
+        Arc::clone(&pki),
+        listeners,
+        shown,
+        hub.clone(),
+        shutdown.clone(),
+    ));
 
     let mut run = RunFile {
         pid: std::process::id(),
@@ -220,15 +247,10 @@ async fn start_platform(
     config: &UpConfig,
     pki: &Arc<DevPki>,
     (ca, asked, contracts): (&Ca, &revocation::Asked, Arc<dyn ContractProvider>),
+    port: &Arc<PlatformServer>,
     store: &Store,
-    hub: &Hub,
-    shutdown: &Shutdown,
+    (hub, shutdown): (&Hub, &Shutdown),
 ) -> Result<PlatformHandle> {
-    let server = Arc::new(PlatformServer::new(PlatformServerConfig {
-        credential: pki.platform_server()?,
-        station_roots: pki.csms_roots(),
-        handshake_timeout: Duration::from_secs(10),
-    })?);
     let check = asked.check();
     let bills = pki.bill_signer()?;
     let settings = PlatformConfig {
@@ -237,7 +259,7 @@ async fn start_platform(
         revocation: Some(check.clone()),
         stations: Some(StationCheck {
             check,
-            listener: Some(Arc::clone(&server)),
+            listener: Some(Arc::clone(port)),
         }),
         authority: Some(Arc::new(authority::ForStations(ca.clone()))),
         contracts: Some(contracts),
@@ -247,7 +269,7 @@ async fn start_platform(
         }),
         ..PlatformConfig::default()
     };
-    Platform::start(settings, server, store.clone(), hub.clone(), shutdown.clone())
+    Platform::start(settings, Arc::clone(port), store.clone(), hub.clone(), shutdown.clone())
         .await
         .with_context(|| format!("the platform does not start; if the port is taken, choose another with --ocpp (0 takes any), now {}", config.ocpp))
 }

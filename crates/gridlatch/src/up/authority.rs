@@ -3,15 +3,47 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
-use gridlatch_host::{DataDir, Hub};
-use gridlatch_pki::ca::{Ca, KeyRing, Requester, Role};
+use anyhow::{Context as _, Result, bail};
+use gridlatch_host::{DataDir, Hub, now};
+use gridlatch_pki::ca::{Ca, CaError, Control, DATABASE, KeyRing, Requester, Role};
 use gridlatch_pki::dev::DevPki;
 use gridlatch_platform::{NotSigned, Signing, StationAuthority, StationCertificate};
 use gridlatch_station::custody::CertificateUse;
 use gridlatch_trust::Profile;
 use gridlatch_trust::profile::Kind;
-use gridlatch_vocab::StationId;
+use gridlatch_vocab::catalogue::ca as codes;
+use gridlatch_vocab::{Event, EventSink as _, StationId};
+
+/// The development PKI holds the key of every CA in one process, and completes what it finds with CAs of its own: it
+/// is not let near a PKI that takes two operators, nor one whose ceremony was interrupted.
+pub(crate) async fn refuse_two_operators(data: &DataDir, hub: &Hub) -> Result<()> {
+    let name = format!("pki/{DATABASE}");
+    if !data.path(&name).exists() {
+        return Ok(());
+    }
+    let store = super::open_store(data, &name).await?;
+    let two = match Ca::open(
+        store.clone(),
+        KeyRing::in_folder(&data.path("pki")),
+        Arc::new(hub.clone()),
+    )
+    .await
+    {
+        Ok(ca) => ca.control() == Control::Dual,
+        Err(CaError::NotInitialised) => !store.pki_operators().await?.is_empty(),
+        Err(error) => return Err(error).context("the certification authority cannot be read"),
+    };
+    if two {
+        let text = format!(
+            "the PKI in {} takes two operators, and `up` would hold its keys in one process; serve it with `gridlatch pki serve`, and \
+             choose another folder for `up` with --data",
+            data.path("pki").display()
+        );
+        hub.emit(Event::new(now(), codes::DUAL_CONTROL, "pki", text.clone()));
+        bail!("{text} ({})", codes::DUAL_CONTROL);
+    }
+    Ok(())
+}
 
 /// Opens the CA over the development PKI, and takes over what it has issued since the last time.
 pub(crate) async fn open(data: &DataDir, pki: &DevPki, hub: &Hub) -> Result<Ca> {
@@ -57,5 +89,85 @@ impl StationAuthority for ForStations {
                     message: error.to_string(),
                 })
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use gridlatch_keys::{FileKey, KeyAlgorithm, Signer as _};
+    use gridlatch_pki::ca::{Plan, World};
+
+    use super::super::{UpConfig, serve};
+    use super::*;
+
+    fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.extend(files(&path));
+            } else if !path.to_string_lossy().contains("ca.db") {
+                found.push(path);
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[tokio::test]
+    async fn up_is_not_let_near_a_pki_of_two_operators() {
+        let folder = tempfile::tempdir().unwrap();
+        let pki = folder.path().join("pki");
+        let key = || {
+            FileKey::generate(KeyAlgorithm::P256)
+                .unwrap()
+                .public_key_der()
+                .to_vec()
+        };
+        let plan = Plan {
+            worlds: vec![World::Iso2],
+            control: Control::Dual,
+            operators: vec![("alice".into(), key()), ("bob".into(), key())],
+            ..Plan::single("Test")
+        };
+        let hub = Hub::new(gridlatch_host::HubConfig::default(), None);
+        std::fs::create_dir(&pki).unwrap();
+        let store = gridlatch_store::Store::open(pki.join(DATABASE).to_str().unwrap())
+            .await
+            .unwrap();
+        let keys = KeyRing::in_folder(&pki);
+        drop(Ca::init(store, keys, Arc::new(hub), &plan).await.unwrap());
+        let before = files(&pki);
+        let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let error = serve(UpConfig {
+            data: folder.path().to_owned(),
+            console: any,
+            ocpp: any,
+            est: Some(any),
+            status: Some(any),
+            notify: Vec::new(),
+            unknown: super::super::UnknownPolicy::Accept,
+            allow_plaintext: false,
+            demo: false,
+            verbose: false,
+            key_log: None,
+            station_keys: super::super::delivered::StationKeys {
+                station_keys: None,
+                pin_file: None,
+            },
+        })
+        .await
+        .unwrap_err();
+        let said = format!("{error:#}");
+        assert!(
+            said.ends_with("(ca.dual_control)") && said.contains("pki serve"),
+            "{said}"
+        );
+        assert_eq!(files(&pki), before, "nothing was added");
+        let log = std::fs::read_to_string(folder.path().join("security.jsonl")).unwrap();
+        assert!(log.contains("ca.dual_control"), "{log}");
     }
 }

@@ -32,9 +32,16 @@ pub struct PlatformServerConfig {
 /// connection shows its path.
 #[derive(Debug)]
 pub struct PlatformServer {
-    context: SslContext,
+    current: ArcSwap<Current>,
     revoked: ArcSwap<Revoked>,
-    config: PlatformServerConfig,
+    station_roots: Vec<Vec<u8>>,
+    handshake_timeout: Duration,
+}
+
+#[derive(Debug)]
+struct Current {
+    context: SslContext,
+    credential: Credential,
 }
 
 impl PlatformServer {
@@ -48,23 +55,22 @@ impl PlatformServer {
                 "OCPP security profile 3 needs the roots of station certificates",
             ));
         }
-        let failed = openssl_failed("set the TLS policy of the platform");
-        let mut builder = policy(SslMethod::tls_server())?;
-        context::install(&mut builder, &config.credential)?;
-        context::staple(&mut builder, &config.credential)?;
-        builder.set_cert_store(context::store(&config.station_roots)?);
-        builder.set_client_ca_list(context::names(&config.station_roots)?);
-        builder
-            .set_session_id_context(b"gridlatch-platform")
-            .map_err(&failed)?;
-        builder.set_options(SslOptions::NO_TICKET);
-        builder.set_num_tickets(0).map_err(&failed)?;
-        builder.set_session_cache_mode(SslSessionCacheMode::OFF);
         Ok(Self {
-            context: builder.build(),
+            current: ArcSwap::from_pointee(current(config.credential, &config.station_roots)?),
             revoked: ArcSwap::default(),
-            config,
+            station_roots: config.station_roots,
+            handshake_timeout: config.handshake_timeout,
         })
+    }
+
+    /// Shows another certificate from the next connection on; those that are open go on.
+    ///
+    /// # Errors
+    /// The credential is broken; the old one stays.
+    pub fn replace(&self, credential: Credential) -> Result<(), TlsError> {
+        self.current
+            .store(current(credential, &self.station_roots)?.into());
+        Ok(())
     }
 
     /// Refuses stations whose path holds this certificate (DER) in the handshake from now on.
@@ -84,10 +90,11 @@ impl PlatformServer {
     /// # Errors
     /// Why the station was refused, or refused this side.
     pub async fn accept(&self, tcp: TcpStream) -> Result<(TlsStream, Handshake), Refusal> {
+        let current = self.current.load_full();
         let (ssl, watch) = start(
-            &self.context,
+            &current.context,
             SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT,
-            &self.config.credential,
+            &current.credential,
             self.revoked.load_full(),
         )?;
         handshake::run(
@@ -95,11 +102,30 @@ impl PlatformServer {
             ssl,
             &watch,
             tcp,
-            self.config.handshake_timeout,
+            self.handshake_timeout,
             Peer::StationClient,
         )
         .await
     }
+}
+
+fn current(credential: Credential, station_roots: &[Vec<u8>]) -> Result<Current, TlsError> {
+    let failed = openssl_failed("set the TLS policy of the platform");
+    let mut builder = policy(SslMethod::tls_server())?;
+    context::install(&mut builder, &credential)?;
+    context::staple(&mut builder, &credential)?;
+    builder.set_cert_store(context::store(station_roots)?);
+    builder.set_client_ca_list(context::names(station_roots)?);
+    builder
+        .set_session_id_context(b"gridlatch-platform")
+        .map_err(&failed)?;
+    builder.set_options(SslOptions::NO_TICKET);
+    builder.set_num_tickets(0).map_err(&failed)?;
+    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
+    Ok(Current {
+        context: builder.build(),
+        credential,
+    })
 }
 
 /// How a station connects to the platform.

@@ -30,8 +30,8 @@ mod tests;
 
 use core::fmt;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use gridlatch_keys::Signer;
@@ -82,6 +82,8 @@ struct Inner {
     signing: Arc<Semaphore>,
     /// Revocations by this process, for those who keep answers in memory.
     revocations: AtomicU64,
+    /// OCSP signers that wait for two operators, and with how many days left that was said.
+    signers_due: Mutex<BTreeMap<String, i64>>,
 }
 
 /// What every issue looks at; replaced as a whole by [`Ca::reload`].
@@ -151,6 +153,7 @@ impl Ca {
                 state: ArcSwap::from_pointee(state),
                 signing: Arc::new(Semaphore::new(issue::at_once())),
                 revocations: AtomicU64::new(0),
+                signers_due: Mutex::default(),
             }),
         }
     }

@@ -1,7 +1,9 @@
 //! The development PKI itself.
 
+mod issue;
+mod names;
+
 use core::fmt;
-use core::str::FromStr;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,79 +11,27 @@ use std::time::Instant;
 
 use gridlatch_keys::{FileKey, KeyError, Signer};
 use gridlatch_tls::Credential;
-use gridlatch_trust::build::{AltName, Issuer, Request, Subject, build};
+use gridlatch_trust::Generation;
+use gridlatch_trust::build::AltName;
 use gridlatch_trust::profile::Kind;
-use gridlatch_trust::{Generation, certificate};
 use gridlatch_vocab::catalogue::pki;
-use gridlatch_vocab::{Code, Emaid, Event, EventSink, Personal, StationId, Timestamp};
-use sha2::{Digest as _, Sha256};
+use gridlatch_vocab::{Emaid, Event, EventSink, Personal, StationId, Timestamp};
 
 use crate::PkiError;
 use crate::store::{Found, Pair, Store};
-use crate::tree::{Node, World};
+use crate::tree::World;
 
-/// The name a simulated vehicle goes by on this machine: 1 to 32 of a-z, 0-9 and `-`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VehicleName(String);
+#[cfg(test)]
+pub(crate) use issue::serial;
+pub use names::{InvalidName, VehicleName};
 
-impl VehicleName {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Its provisioning certificate id: maker code `GLD` and 14 characters that follow from the name.
-    #[must_use]
-    pub fn pcid(&self) -> Personal<String> {
-        Personal::new(format!(
-            "GLD{}",
-            derived("pcid", &self.0, 14, b"ABCDEFGHJKLMNPRSTUVWXYZ0123456789")
-        ))
-    }
-
-    /// Its contract: operator `DE-GDL` and eight digits that follow from the name.
-    #[must_use]
-    pub fn emaid(&self) -> Personal<Emaid> {
-        let text = format!("DEGDLC{}", derived("emaid", &self.0, 8, b"0123456789"));
-        Personal::new(
-            text.parse()
-                .expect("14 letters and digits, country first, are an EMAID"),
-        )
-    }
-}
-
-impl FromStr for VehicleName {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let ok = (1..=32).contains(&text.len())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if ok {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidName)
-        }
-    }
-}
-
-impl fmt::Display for VehicleName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use issue::Wanted;
+use names::{derived, evse_id};
 
 /// The development PKI keeps its keys in files; what is exported must be one of those.
 pub(crate) fn in_file(key: &dyn Signer) -> Result<&FileKey, KeyError> {
     key.as_file().ok_or(KeyError::Unsupported)
 }
-
-/// A text is no vehicle name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a valid vehicle name: 1 to 32 of a-z, 0-9 and -")]
-pub struct InvalidName;
 
 /// A contract as a vehicle holds it.
 #[derive(Debug, Clone)]
@@ -427,138 +377,6 @@ impl DevPki {
             .collect()
     }
 
-    /// Loads a CA of the tree or makes it; says whether it was made just now.
-    fn authority(&self, world: World, node: &Node) -> Result<(Pair, bool), PkiError> {
-        let key = match self.store.find(world.folder(), node.name)? {
-            Found::Whole(pair) => return Ok((pair, false)),
-            Found::OnlyKey(key) => key,
-            Found::Nothing => self.store.new_key(world.folder(), node.name, world.algorithm())?,
-        };
-        let wanted = Wanted::new(node.kind, node.issuer, world.common_name(node), node.organization);
-        // A day's grace for clocks that differ between the machines of a test bench.
-        let not_before = Timestamp(self.now().0 - time::Duration::DAY);
-        let pair = self.issue(world, node.name, &wanted, key, not_before)?;
-        Ok((pair, true))
-    }
-
-    /// A leaf with its chain, issued when missing, half-written or in the last third of its life.
-    fn credential(&self, world: World, name: &str, wanted: &Wanted) -> Result<Credential, PkiError> {
-        let _lock = self.store.lock()?;
-        let folder = format!("{}/issued", world.folder());
-        let (key, code) = match self.store.find(&folder, name)? {
-            Found::Whole(pair) if !self.due(&pair.der) => return Ok(self.chained(world, name, wanted, pair)),
-            Found::Whole(_) => {
-                self.store.remove(&folder, name)?;
-                (
-                    self.store.new_key(&folder, name, world.algorithm())?,
-                    pki::RENEWED,
-                )
-            }
-            Found::OnlyKey(key) => (key, pki::ISSUED),
-            Found::Nothing => (self.store.new_key(&folder, name, world.algorithm())?, pki::ISSUED),
-        };
-        let not_before = Timestamp(self.now().0 - time::Duration::HOUR);
-        let pair = self.issue_in(world, &folder, name, wanted, key, not_before)?;
-        self.report(code, wanted);
-        Ok(self.chained(world, name, wanted, pair))
-    }
-
-    fn chained(&self, world: World, name: &str, wanted: &Wanted, leaf: Pair) -> Credential {
-        let mut chain = vec![leaf.der];
-        let mut next = wanted.issuer;
-        // Leaf, two sub-CAs: the tree is no deeper.
-        while let Some(node) = world.node(next).filter(|node| !node.kind.is_root()) {
-            chain.push(self.ca(world, node.name).der.clone());
-            next = node.issuer;
-        }
-        Credential {
-            label: format!("{}/{name}", world.folder()),
-            chain,
-            key: leaf.key,
-            staple: None,
-        }
-    }
-
-    fn issue(
-        &self,
-        world: World,
-        name: &str,
-        wanted: &Wanted,
-        key: FileKey,
-        not_before: Timestamp,
-    ) -> Result<Pair, PkiError> {
-        self.issue_in(world, world.folder(), name, wanted, key, not_before)
-    }
-
-    fn issue_in(
-        &self,
-        world: World,
-        folder: &str,
-        name: &str,
-        wanted: &Wanted,
-        key: FileKey,
-        not_before: Timestamp,
-    ) -> Result<Pair, PkiError> {
-        let issuer = if wanted.kind.is_root() {
-            None
-        } else {
-            Some(self.ca(world, wanted.issuer))
-        };
-        // CAs are made before anybody knows where anything listens.
-        let leaf = wanted.kind.row().authority == gridlatch_trust::profile::Authority::Leaf;
-        let urls = self.urls.as_ref().filter(|_| leaf);
-        let authority = format!("{}/{}", world.folder(), wanted.issuer);
-        let request = Request {
-            profile: world.profile(wanted.kind),
-            subject: Subject {
-                common_name: wanted.common_name.clone(),
-                organization: Some(wanted.organization.to_owned()),
-                country: Some("DE".to_owned()),
-            },
-            spki: key.public_key_der(),
-            serial: &serial()?,
-            not_before,
-            not_after: None,
-            alt_names: wanted.alt_names.clone(),
-            ocsp_url: urls.map(|(ocsp, _)| ocsp.clone()),
-            crl_url: urls.map(|(_, crl)| crl.replace("{authority}", &authority)),
-        };
-        let signer = issuer.map_or(&key, |issuer| &*issuer.key);
-        let der = build(
-            &request,
-            issuer.map_or(Issuer::Itself, |issuer| Issuer::Ca(&issuer.der)),
-            signer.algorithm(),
-            &|message| signer.sign(message).map_err(Into::into),
-        )
-        .map_err(|source| PkiError::Issue {
-            name: name.to_owned(),
-            source,
-        })?;
-        self.store.write_certificate(folder, name, &der)?;
-        Ok(Pair {
-            der,
-            key: Arc::new(key),
-        })
-    }
-
-    /// Whether a third of the validity or less is left; unreadable counts as due.
-    fn due(&self, der: &[u8]) -> bool {
-        certificate::summary(der).map_or(true, |summary| {
-            let life = summary.not_after.0 - summary.not_before.0;
-            summary.not_after.0 - self.now().0 < life / 3
-        })
-    }
-
-    fn report(&self, code: Code, wanted: &Wanted) {
-        if let Some(sink) = &self.sink {
-            let kind = wanted.kind.row().name;
-            sink.emit(
-                Event::new(self.now(), code, "pki", format!("{kind} by {}", wanted.issuer))
-                    .with("kind", kind),
-            );
-        }
-    }
-
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp(self.started.0.0 + self.started.1.elapsed())
     }
@@ -566,60 +384,3 @@ impl DevPki {
 
 /// A leaf as it was issued: its tree, its kind, the CA that signed it, the certificate.
 pub(crate) type DevLeaf = (World, Kind, &'static str, Vec<u8>);
-
-/// A certificate as the tree wants it.
-struct Wanted {
-    kind: Kind,
-    issuer: &'static str,
-    common_name: String,
-    organization: &'static str,
-    alt_names: Vec<AltName>,
-}
-
-impl Wanted {
-    const fn new(kind: Kind, issuer: &'static str, common_name: String, organization: &'static str) -> Self {
-        Self {
-            kind,
-            issuer,
-            common_name,
-            organization,
-            alt_names: Vec::new(),
-        }
-    }
-}
-
-/// Eight octets, positive: unique in practice, and small enough for stacks that keep a serial number
-/// in a 64-bit integer (EXI's X509SerialNumber).
-pub(crate) fn serial() -> Result<[u8; 8], PkiError> {
-    let mut octets = [0; 8];
-    getrandom::fill(&mut octets).map_err(|_| PkiError::Entropy)?;
-    octets[0] = octets[0] & 0x3F | 0x40;
-    Ok(octets)
-}
-
-/// The EVSEID of a station for its certificate: `DE*GDL*E` and the station's letters and digits, or
-/// characters derived from its identity where those do not fit.
-fn evse_id(station: &StationId) -> String {
-    let text = station.as_str();
-    let plain: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
-    let plain = if plain.is_empty() || plain.len() > 28 {
-        derived("evse", text, 16, b"0123456789ABCDEFGHJKLMNPQRSTUVWX")
-    } else {
-        plain.to_ascii_uppercase()
-    };
-    format!("DE*GDL*E{plain}")
-}
-
-/// `length` characters of `alphabet` that follow from `text`, different per `purpose`.
-fn derived(purpose: &str, text: &str, length: usize, alphabet: &[u8]) -> String {
-    Sha256::new()
-        .chain_update(purpose)
-        .chain_update([0])
-        .chain_update(text)
-        .finalize()
-        .iter()
-        .cycle()
-        .take(length)
-        .map(|octet| char::from(alphabet[usize::from(*octet) % alphabet.len()]))
-        .collect()
-}

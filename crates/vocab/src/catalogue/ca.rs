@@ -17,6 +17,9 @@ codes! {
     APPROVAL_NEEDED = "ca.approval_needed", Warning, Operator, "This needs the approval of two operators.",
         causes: ["a root would sign", "a CA would be revoked", "the policy or the operators would change"],
         remedy: "Have two operators approve the request with `gridlatch pki approve`.";
+    DUAL_CONTROL = "ca.dual_control", Error, Operator, "A PKI that takes two operators was not handed to a program that would hold all its keys.",
+        causes: ["`gridlatch up` was started on the data folder of a PKI that `gridlatch pki init` set up for two operators"],
+        remedy: "Serve the PKI with `gridlatch pki serve`, and give `gridlatch up` a folder of its own with --data.";
     APPROVAL_REFUSED = "ca.approval_refused", Error, Operator, "An approval was not accepted.",
         causes: ["the operator is not registered here", "the key is not the one that was registered", "the request was executed or withdrawn", "the same operator approved before"],
         remedy: "Approve with the key of a registered operator who has not approved yet; `gridlatch pki approve` alone lists what is open.";

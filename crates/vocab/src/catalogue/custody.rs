@@ -22,6 +22,9 @@ codes! {
         causes: ["the chain does not fit the generations this station serves"], remedy: "Read the reason in the message and issue a fitting certificate.";
     NOT_KEPT = "custody.not_kept", Error, Operator, "A certificate or key could not be written, so it is not used.",
         causes: ["the disk is full", "the folder is not writable"], remedy: "Make room or correct the permissions; the certificate is asked for again.";
+    NO_KEY_PLACE = "custody.no_key_place", Error, Operator, "No new key was made: the current one is in a token or a TPM, and nobody has said where the next one goes.",
+        causes: ["the station was started without the token that holds its keys"],
+        remedy: "Start it with the place of its keys again (docs/keys.md, --station-keys); the certificate is asked for again.";
     SIGNING_REFUSED = "custody.signing_refused", Error, Station, "A charging station's request for a certificate was refused.",
         causes: ["it names another station", "the signature does not prove the key", "the issuing policy does not allow it", "too many requests"],
         remedy: "Read the reason in the message; compare the request's name with the station's identity.";

@@ -6,6 +6,9 @@ codes! {
     PENDING = "enrolment.pending", Notice, Nobody, "A certificate request waits for approval.", causes: [], remedy: "See `gridlatch pki client waiting`, then `gridlatch pki client approve ID`; the client asks again by itself.";
     CRL_PUBLISHED = "enrolment.crl_published", Info, Nobody, "A revocation list was published.", causes: [], remedy: "Nothing.";
     OCSP_SIGNER_RENEWED = "enrolment.ocsp_signer_renewed", Notice, Nobody, "An OCSP signer got a new certificate.", causes: [], remedy: "Nothing.";
+    OCSP_SIGNER_DUE = "enrolment.ocsp_signer_due", Warning, Operator, "The OCSP signer below a root ends soon, and a new one takes two operators.",
+        causes: ["the request for a new signer has not been approved yet"],
+        remedy: "Have two operators approve the request that is named (`gridlatch pki approve`); without it nobody answers for this root's certificates once the old signer has ended.";
     UNAUTHENTICATED = "enrolment.unauthenticated", Warning, Operator, "A client asked for a certificate without proving who it is.",
         causes: ["no client certificate and no password was sent", "the password is wrong", "the client was removed"],
         remedy: "Give the client a password (`gridlatch pki client add`) or a client certificate of this PKI.";

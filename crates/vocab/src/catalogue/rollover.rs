@@ -8,7 +8,10 @@ codes! {
     TRUST_LIST_REFUSED = "rollover.trust_list_refused", Error, Pki, "A list of roots was not installed.",
         causes: ["it is not signed by the back end its holder was built for", "it is older than the list in use", "one of its certificates is no root"],
         remedy: "Compare the back end's signing key with the one in the holder, and sign a list with a higher number.";
-    CREDENTIALS_SWAPPED = "rollover.credentials_swapped", Notice, Nobody, "A station serves a new set of certificates; sessions that run keep theirs.", causes: [], remedy: "Nothing.";
+    CREDENTIALS_SWAPPED = "rollover.credentials_swapped", Notice, Nobody, "A listener that runs shows new certificates; sessions that run keep theirs.", causes: [], remedy: "Nothing.";
+    LISTENER_KEPT = "rollover.listener_kept", Error, Operator, "A listener's certificate is due and was not replaced; the old one is shown until it ends.",
+        causes: ["the PKI's folder cannot be read or written", "the new certificate does not fit its key"],
+        remedy: "Correct what the message names; it is tried again each hour.";
     STAGE_DONE = "rollover.stage_done", Notice, Nobody, "A stage of a root's rollover is complete.", causes: [], remedy: "Start the next stage on its date.";
     STAGE_BLOCKED = "rollover.stage_blocked", Error, Operator, "The next stage of a root's rollover must not start yet.",
         causes: ["a holder has not got what the stage before was to give it", "its date has not come"],

@@ -39,6 +39,11 @@ pub enum Action {
         /// The CA.
         authority: String,
     },
+    /// Give a CA a new OCSP signer, with a key made here.
+    OcspSigner {
+        /// The CA.
+        authority: String,
+    },
     /// Revoke the certificate of a CA.
     Revoke {
         /// The issuer.
@@ -94,6 +99,7 @@ impl Action {
                 ..
             } => format!("issue a {kind} named {common_name:?} from {authority}"),
             Self::RenewAuthority { authority } => format!("renew the CA {authority}"),
+            Self::OcspSigner { authority } => format!("issue a new OCSP signer for {authority}"),
             Self::Revoke {
                 authority,
                 serial,
@@ -162,6 +168,7 @@ impl Ca {
             Action::RemoveOperator { name } => self.removable(name).await?,
             Action::Issue { authority, .. }
             | Action::RenewAuthority { authority }
+            | Action::OcspSigner { authority }
             | Action::Revoke { authority, .. } => {
                 self.authority(authority)?;
             }
@@ -346,6 +353,10 @@ impl Ca {
             Action::RenewAuthority { authority } => {
                 let der = self.renew_authority_on(&authority, &by, Some(row.number)).await?;
                 Ok(Outcome::Renewed(der))
+            }
+            Action::OcspSigner { authority } => {
+                let issued = self.approved_ocsp_signer(&authority, row.number).await?;
+                Ok(Outcome::Issued(Box::new(issued)))
             }
             Action::Revoke {
                 authority,

@@ -1,17 +1,21 @@
 //! Delegated OCSP signers: every CA has one, with a key of its own (RFC 6960, 4.2.2.2).
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use gridlatch_keys::Signer;
 use gridlatch_store::pki::SignerRow;
 use gridlatch_trust::build::Subject;
 use gridlatch_trust::certificate;
 use gridlatch_trust::profile::Kind;
+use gridlatch_vocab::catalogue::enrolment;
 
-use super::{Authority, Ca, CaError, Control, Order, Requester, Role, Serial};
+use super::issue::Grounds;
+use super::{Action, Authority, Ca, CaError, Control, Issued, Order, Requester, Role, Serial};
 
 /// What the store calls them.
 const PURPOSE: &str = "ocsp";
+/// Requests looked through for one that asks for the same already.
+const REQUESTS: u32 = 100;
 
 /// A key that answers for a CA.
 #[derive(Debug, Clone)]
@@ -26,7 +30,8 @@ pub struct OcspSigner {
 
 impl Ca {
     /// The OCSP signer of a CA, issued when missing and again in the last third of its life. One below a
-    /// root under dual control is not renewed by itself; the old one is used for as long as it is valid.
+    /// root under dual control takes two operators: they are asked once, a warning is given each day, and
+    /// the old one is used for as long as it is valid.
     ///
     /// # Errors
     /// The CA is unknown or unusable, its key is away, or the signer has ended and a root's approval is
@@ -46,7 +51,25 @@ impl Ca {
         {
             return Ok(signer.clone());
         }
-        match (self.new_signer(&authority).await, current) {
+        if authority.is_root() && self.control() == Control::Dual {
+            let left = current
+                .as_ref()
+                .and_then(life)
+                .map_or(time::Duration::ZERO, |(left, _)| left);
+            self.signer_due(&authority, left).await;
+            return current
+                .filter(|_| left > time::Duration::ZERO)
+                .ok_or(CaError::ApprovalNeeded {
+                    what: "an OCSP signer below a root",
+                    needed: super::APPROVERS,
+                });
+        }
+        match (
+            self.new_signer(&authority, Grounds::default())
+                .await
+                .map(|(signer, _)| signer),
+            current,
+        ) {
             (Ok(signer), _) => Ok(signer),
             (Err(_), Some(old)) if life(&old).is_some_and(|(left, _)| left > time::Duration::ZERO) => Ok(old),
             (Err(error), _) => Err(error),
@@ -84,13 +107,89 @@ impl Ca {
         }))
     }
 
-    async fn new_signer(&self, authority: &Authority) -> Result<OcspSigner, CaError> {
-        if authority.is_root() && self.control() == Control::Dual {
-            return Err(CaError::ApprovalNeeded {
-                what: "an OCSP signer below a root",
-                needed: super::APPROVERS,
-            });
+    /// Carries out what two operators agreed to.
+    pub(super) async fn approved_ocsp_signer(
+        &self,
+        authority: &str,
+        request: i64,
+    ) -> Result<Issued, CaError> {
+        let authority = self.authority(authority)?;
+        let grounds = Grounds {
+            request_digest: None,
+            approved: Some(request),
+        };
+        self.new_signer(&authority, grounds)
+            .await
+            .map(|(_, issued)| issued)
+    }
+
+    /// Once a day, as long as it lasts: two operators are asked, and somebody is told.
+    async fn signer_due(&self, authority: &Authority, left: time::Duration) {
+        let days = left.whole_days();
+        let said = self
+            .inner
+            .signers_due
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(authority.name.clone(), days);
+        if said == Some(days) {
+            return;
         }
+        let name = &authority.name;
+        let when = if left > time::Duration::ZERO {
+            format!("ends in {days} days")
+        } else {
+            "is missing or has ended".to_owned()
+        };
+        let (asked, request) = match self.signer_request(name).await {
+            Ok(id) => (format!("request {id} waits for two operators"), id),
+            Err(error) => (
+                format!("two operators could not be asked: {error}"),
+                String::new(),
+            ),
+        };
+        self.emit(
+            enrolment::OCSP_SIGNER_DUE,
+            format!("the OCSP signer of {name} {when}; {asked}"),
+            |event| {
+                event
+                    .with("authority", name.as_str())
+                    .with("request", request)
+                    .with("days", days)
+            },
+        );
+    }
+
+    /// The open request for a new signer, filed if there is none.
+    async fn signer_request(&self, authority: &str) -> Result<String, CaError> {
+        let action = Action::OcspSigner {
+            authority: authority.to_owned(),
+        };
+        let open = self
+            .inner
+            .store
+            .pki_requests(REQUESTS)
+            .await?
+            .into_iter()
+            .find(|row| {
+                row.state == "open"
+                    && serde_json::from_str::<Action>(&row.action).is_ok_and(|one| one == action)
+            });
+        if let Some(row) = open {
+            return Ok(row.id);
+        }
+        let by = Requester {
+            role: Role::Ca,
+            id: PURPOSE.to_owned(),
+        };
+        Ok(self.file(&action, &by).await?.id)
+    }
+
+    async fn new_signer(
+        &self,
+        authority: &Authority,
+        grounds: Grounds,
+    ) -> Result<(OcspSigner, Issued), CaError> {
         let draw = Serial::random().ok_or(CaError::Entropy)?;
         let (world, name) = authority.name.split_once('/').unwrap_or(("", &authority.name));
         let uri = self
@@ -103,25 +202,24 @@ impl Ca {
             reason: "its certificate cannot be read",
         })?;
         let subject: String = about.subject_cn.chars().take(59).collect();
-        let issued = self
-            .issue(Order {
-                authority: authority.name.clone(),
-                profile: authority.world.profile(Kind::OcspSigner),
-                subject: Subject {
-                    common_name: format!("{subject} OCSP"),
-                    organization: about.subject_o,
-                    country: None,
-                },
-                spki: key.public_key_der().to_vec(),
-                alt_names: Vec::new(),
-                not_before: None,
-                not_after: None,
-                requester: Requester {
-                    role: Role::Ca,
-                    id: PURPOSE.to_owned(),
-                },
-            })
-            .await?;
+        let order = Order {
+            authority: authority.name.clone(),
+            profile: authority.world.profile(Kind::OcspSigner),
+            subject: Subject {
+                common_name: format!("{subject} OCSP"),
+                organization: about.subject_o,
+                country: None,
+            },
+            spki: key.public_key_der().to_vec(),
+            alt_names: Vec::new(),
+            not_before: None,
+            not_after: None,
+            requester: Requester {
+                role: Role::Ca,
+                id: PURPOSE.to_owned(),
+            },
+        };
+        let issued = self.issue_on(order, grounds).await?;
         let row = SignerRow {
             key_uri: uri,
             serial: issued.serial.stored(),
@@ -130,10 +228,11 @@ impl Ca {
             .store
             .pki_signer_put(authority.number, PURPOSE, row, self.now())
             .await?;
-        Ok(OcspSigner {
-            der: issued.der,
+        let signer = OcspSigner {
+            der: issued.der.clone(),
             serial: issued.serial,
             key,
-        })
+        };
+        Ok((signer, issued))
     }
 }

@@ -5,4 +5,5 @@ mod crl;
 mod est;
 mod library;
 mod ocsp;
+mod served;
 mod support;

@@ -1,18 +1,17 @@
 //! One connection: boot, report, deliver what waits, answer what the platform asks.
 
+mod delivery;
+mod identification;
+mod registration;
+
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use gridlatch_host::Shutdown;
-use gridlatch_ocpp::v21;
 use gridlatch_ocpp::v201::BootReasonEnum;
-use gridlatch_ocpp::{
-    Answer, CallError, ErrorCode, MessageId, Rpc, RpcConfig, RpcEvent, decode, find, violations,
-};
-use gridlatch_session::evcc::Generation;
-use gridlatch_session::provisioning::Action;
+use gridlatch_ocpp::{Answer, CallError, ErrorCode, MessageId, Rpc, RpcConfig, RpcEvent, find, violations};
 use gridlatch_vocab::catalogue;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -26,7 +25,8 @@ use super::client::{Client, new_id};
 use super::dial::{Dialled, Stream, Watch};
 use super::messages::{self, Outgoing};
 use super::transactions::Parcel;
-use crate::backend::{Authorization, FromPlatform, Identification, ToPlatform};
+use crate::backend::{Authorization, FromPlatform, ToPlatform};
+use delivery::MAX_ATTEMPTS;
 
 /// How a connection ended.
 pub(super) enum Over {
@@ -113,10 +113,6 @@ pub(super) struct Link<'c> {
 const WRITE: Duration = Duration::from_secs(10);
 /// Calls in a row without an answer after which the connection counts as dead.
 const MAX_SILENT: u32 = 2;
-/// Attempts at a transaction message that the platform answers with an error (OCPP: MessageAttempts).
-const MAX_ATTEMPTS: u32 = 5;
-/// First pause after such an error; grows with each.
-const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
 /// Far enough.
 const NEVER: Duration = Duration::from_secs(86_400 * 365);
 
@@ -282,110 +278,12 @@ impl<'c> Link<'c> {
         let _ = self.call(message, Purpose::Told);
     }
 
-    fn beat(&mut self) {
-        self.beat = Tick::now() + self.interval();
-        if self.registration == Registration::Accepted {
-            let _ = self.call(messages::heartbeat(), Purpose::Heartbeat);
-        } else {
-            self.boot();
-        }
-    }
-
-    pub(super) fn boot(&mut self) {
-        // Until the answer comes; it sets the next time.
-        self.beat = Tick::now() + NEVER;
-        let message = messages::boot(&self.client.config, self.client.boot_reason);
-        let _ = self.call(message, Purpose::Boot);
-    }
-
-    pub(super) fn heartbeat(&mut self) {
-        let _ = self.call(messages::heartbeat(), Purpose::Heartbeat);
-    }
-
-    pub(super) fn reset_beat(&mut self) {
-        self.beat = Tick::now() + self.interval();
-    }
-
-    pub(super) fn is_accepted(&self) -> bool {
-        self.registration == Registration::Accepted
-    }
-
-    fn interval(&self) -> Duration {
-        let seconds = self
-            .client
-            .variables
-            .seconds("OCPPCommCtrlr", "HeartbeatInterval");
-        Duration::from_secs(u64::try_from(seconds).unwrap_or(60))
-    }
-
-    fn authorize(&mut self, identification: &Identification, verdict: oneshot::Sender<Authorization>) {
-        if self.registration != Registration::Accepted {
-            let _ = verdict.send(Authorization::Unreachable);
-            return;
-        }
-        let contract = matches!(identification, Identification::Contract { .. });
-        let purpose = Purpose::Authorize { verdict, contract };
-        if let Err(Purpose::Authorize { verdict, .. }) =
-            self.call(messages::authorize(identification), purpose)
-        {
-            let _ = verdict.send(Authorization::Unreachable);
-        }
-    }
-
-    fn provision(
-        &mut self,
-        generation: Generation,
-        action: Action,
-        exi: &[u8],
-        answer: oneshot::Sender<Result<Vec<u8>, String>>,
-    ) {
-        if self.registration != Registration::Accepted {
-            let _ = answer.send(Err("the platform has not accepted this station".to_owned()));
-            return;
-        }
-        let message = messages::provision(generation, action, exi);
-        if let Err(Purpose::Provision(answer)) = self.call(message, Purpose::Provision(answer)) {
-            // Requests of ISO 15118-20 can be longer than OCPP 2.0.1 carries.
-            let _ = answer.send(Err(format!(
-                "the request of {} bytes cannot be sent over OCPP {}",
-                exi.len(),
-                self.rpc.version()
-            )));
-        }
-    }
-
     fn tell_connectors(&mut self) {
         for key in core::mem::take(&mut self.client.untold) {
             if let Some((at, status)) = self.client.connectors.get(&key).copied() {
                 self.tell(messages::status(key.0, key.1, at, status));
             }
         }
-    }
-
-    /// Sends the oldest waiting transaction message, one at a time and in order.
-    async fn deliver(&mut self) -> Result<(), CsmsError> {
-        if self.delivering || Tick::now() < self.deliver_at {
-            return Ok(());
-        }
-        let Some((number, parcel)) = self.client.transactions.next().await? else {
-            // Woken by the next message of the charging side.
-            self.deliver_at = Tick::now();
-            return Ok(());
-        };
-        self.delivering = true;
-        let (id, mut payload) = (parcel.id.clone(), parcel.payload.clone());
-        messages::speak(&mut payload, self.rpc.version());
-        let sent = self.call_as(
-            &id,
-            "TransactionEvent",
-            payload,
-            Purpose::Transaction { number, parcel },
-        );
-        if let Err(Purpose::Transaction { number, parcel }) = sent {
-            self.refused(number, &parcel, MAX_ATTEMPTS, "it violates its schema")
-                .await?;
-        }
-        Ok(())
     }
 
     async fn handle(&mut self, event: RpcEvent) -> Result<bool, CsmsError> {
@@ -469,119 +367,6 @@ impl<'c> Link<'c> {
             Some(Purpose::Heartbeat | Purpose::Told) | None => {}
         }
         Ok(())
-    }
-
-    fn count_replayed(&mut self) {
-        if self.replayed < self.backlog {
-            self.replayed += 1;
-            if self.replayed == self.backlog {
-                let text = format!(
-                    "{} transaction messages that had waited were delivered.",
-                    self.backlog
-                );
-                self.client.report.event(catalogue::ocpp::OFFLINE_REPLAYED, text);
-            }
-        }
-    }
-
-    async fn refused(
-        &mut self,
-        number: i64,
-        parcel: &Parcel,
-        attempts: u32,
-        why: &str,
-    ) -> Result<(), CsmsError> {
-        self.delivering = false;
-        if attempts >= MAX_ATTEMPTS {
-            self.attempts = 0;
-            self.client
-                .transactions
-                .give_up(number, parcel, gridlatch_host::now())
-                .await?;
-            let text = format!("A transaction message was refused for good: {why}");
-            self.client
-                .report
-                .event(catalogue::ocpp::TRANSACTION_GIVEN_UP, text);
-        } else {
-            self.deliver_at = Tick::now() + ATTEMPT_PAUSE * (1 << attempts.min(6));
-        }
-        Ok(())
-    }
-
-    fn booted(&mut self, answer: Answer) {
-        let response = answer
-            .ok()
-            .and_then(|payload| decode::<v21::BootNotificationResponse>(payload).ok());
-        let Some(response) = response.map(|tolerated| tolerated.payload) else {
-            self.beat = Tick::now() + self.interval();
-            return;
-        };
-        // B01.FR.08, B02.FR.07: the interval of the platform; 0 leaves the choice to the station.
-        if response.interval > 0 {
-            self.client.variables.set_heartbeat(response.interval);
-        }
-        self.beat = Tick::now() + self.interval();
-        let (registration, code, word) = match response.status {
-            v21::RegistrationStatusEnum::Accepted => (
-                Registration::Accepted,
-                catalogue::ocpp::BOOT_ACCEPTED,
-                "accepted this station",
-            ),
-            v21::RegistrationStatusEnum::Pending => (
-                Registration::Pending,
-                catalogue::ocpp::BOOT_REFUSED,
-                "has not decided about this station yet",
-            ),
-            v21::RegistrationStatusEnum::Rejected => (
-                Registration::Rejected,
-                catalogue::ocpp::BOOT_REFUSED,
-                "rejected this station",
-            ),
-        };
-        if registration == Registration::Accepted {
-            // A later boot on a new connection is no new start of the station.
-            self.client.boot_reason = BootReasonEnum::Unknown;
-        }
-        self.registration = registration;
-        self.client.report.event(code, format!("The platform {word}."));
-    }
-
-    fn verdict(&self, answer: Answer, contract: bool) -> Authorization {
-        let payload = match answer {
-            Ok(payload) => payload,
-            Err(error) => {
-                return Authorization::Refused {
-                    reason: format!("{error}"),
-                };
-            }
-        };
-        let response = match decode::<v21::AuthorizeResponse>(payload) {
-            Ok(tolerated) => tolerated.payload,
-            Err(error) => {
-                return Authorization::Refused {
-                    reason: error.to_string(),
-                };
-            }
-        };
-        let status = response.id_token_info.status;
-        let certificate = response
-            .certificate_status
-            .filter(|s| *s != v21::AuthorizeCertificateStatusEnum::Accepted);
-        if let Some(certificate) = certificate.filter(|_| contract) {
-            return Authorization::Refused {
-                reason: certificate.as_str().to_owned(),
-            };
-        }
-        if status != v21::AuthorizationStatusEnum::Accepted {
-            return Authorization::Refused {
-                reason: status.as_str().to_owned(),
-            };
-        }
-        let discharge = match response.allowed_energy_transfer {
-            Some(modes) => modes.iter().any(|mode| mode.as_str().contains("BPT")),
-            None => self.client.config.discharge_by_default,
-        };
-        Authorization::Accepted { discharge }
     }
 
     fn command(&mut self, id: MessageId, action: &str, payload: Value) {

@@ -50,13 +50,13 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Whole pairs; a key without a certificate was never in use and is removed.
+    /// Whole pairs; a key without a certificate was never in use, or is no more, and is removed.
     pub(super) fn pairs(&self, usage: CertificateUse) -> Result<Vec<(Credential, Timestamp)>, CustodyError> {
         let mut found = Vec::new();
         for key_path in self.files(usage.folder(), "key")? {
             let pem_path = key_path.with_extension("pem");
             if !pem_path.exists() {
-                let _ = fs::remove_file(&key_path);
+                self.discard(usage, &key_path);
                 continue;
             }
             let damaged =
@@ -104,12 +104,21 @@ impl Disk {
         write(&base.with_extension("pem"), chain.as_bytes(), 0o644)
     }
 
-    /// The certificate goes first: a key alone is removed at the next start.
+    /// The certificate goes first: a key alone is removed at the next start, if not now.
     pub(super) fn forget(&self, usage: CertificateUse, fingerprint: &str) {
         let base = self.folder.join(usage.folder()).join(short(fingerprint));
         let _ = fs::remove_file(base.with_extension("pem"));
-        self.keys.forget(&base.with_extension("key"));
-        let _ = fs::remove_file(base.with_extension("key"));
+        self.discard(usage, &base.with_extension("key"));
+    }
+
+    /// Removes a key and the file it is in or is named by. While its token is away the file stays, so that the next
+    /// start tries again; a key that still waits for its certificate is not touched.
+    fn discard(&self, usage: CertificateUse, path: &Path) {
+        let named = |path: &Path| fs::read(path).ok();
+        let waits = named(&self.pending_path(usage)).is_some_and(|text| named(path) == Some(text));
+        if waits || self.keys.forget(path) {
+            let _ = fs::remove_file(path);
+        }
     }
 
     pub(super) fn pending(&self) -> Result<BTreeMap<CertificateUse, StationKey>, CustodyError> {

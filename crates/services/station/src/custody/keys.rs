@@ -72,18 +72,29 @@ impl KeyStore {
         }
     }
 
-    /// Removes the key that the file names from its token. One that cannot be removed is only said so: it signs
-    /// nothing any more.
-    pub(super) fn forget(&self, path: &Path) {
-        let Ok(text) = std::fs::read_to_string(path) else {
-            return;
+    /// Removes the key that the file names from its token, where places are few. `false`: it is still there, for the
+    /// token did not answer.
+    pub(super) fn forget(&self, path: &Path) -> bool {
+        let named = std::fs::read_to_string(path).ok();
+        let Some(Ok(uri)) = named.map(|text| text.trim().parse::<KeyUri>()) else {
+            return true;
         };
-        let Ok(uri) = text.trim().parse::<KeyUri>() else {
-            return;
-        };
-        if let Err(error) = remove(&uri, self.pin()) {
-            tracing::warn!(%error, "a key that is no longer used stays in its token");
+        match remove(&uri, self.pin()) {
+            Ok(()) => true,
+            Err(error) if error.code() == codes::NOT_FOUND => true,
+            Err(error) => {
+                tracing::warn!(%error, "a key that is no longer used is still in its token");
+                false
+            }
         }
+    }
+
+    /// Whether a key is kept as new ones are.
+    pub(super) const fn holds(&self, key: &StationKey) -> bool {
+        matches!(
+            (self, key),
+            (Self::Files, StationKey::File(_)) | (Self::Token { .. }, StationKey::Token(..))
+        )
     }
 
     const fn pin(&self) -> &PinSource {

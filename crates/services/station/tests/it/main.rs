@@ -7,5 +7,6 @@ mod connections;
 mod contracts;
 mod discovery;
 mod ed448;
+mod link;
 mod orders;
 mod stream;

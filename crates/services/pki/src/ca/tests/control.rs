@@ -9,6 +9,10 @@ struct Two {
 }
 
 async fn two() -> Two {
+    two_at(system_clock()).await
+}
+
+async fn two_at(clock: Clock) -> Two {
     let key = || FileKey::generate(gridlatch_keys::KeyAlgorithm::P256).unwrap();
     let (alice, bob) = (key(), key());
     let plan = Plan {
@@ -20,7 +24,7 @@ async fn two() -> Two {
         ],
         ..Plan::single("Test")
     };
-    let bench = Bench::new(&plan).await;
+    let bench = Bench::at(&plan, clock).await;
     Two { bench, alice, bob }
 }
 
@@ -181,4 +185,70 @@ async fn a_plan_without_two_operators_is_refused_unless_one_was_asked_for() {
     .await
     .unwrap_err();
     assert_eq!(missing.code().as_str(), "ca.not_initialised");
+}
+
+#[tokio::test]
+async fn a_roots_ocsp_signer_that_ends_is_warned_of_each_day_and_renewed_by_two_operators() {
+    let day = Arc::new(std::sync::atomic::AtomicI64::new(0));
+    let clock = {
+        let day = Arc::clone(&day);
+        Arc::new(move || Timestamp(now().0 + time::Duration::days(day.load(Ordering::Relaxed))))
+    };
+    let Two { bench, alice, bob } = two_at(clock).await;
+    let ca = &bench.ca;
+    let warned = || {
+        let codes = bench.events.codes();
+        codes
+            .iter()
+            .filter(|code| **code == "enrolment.ocsp_signer_due")
+            .count()
+    };
+    let root = "iso2/v2g-root";
+    let first = ca.ocsp_signer(root).await.unwrap();
+    day.store(59, Ordering::Relaxed);
+    assert_eq!(ca.ocsp_signer(root).await.unwrap().serial, first.serial);
+    assert_eq!(warned(), 0);
+
+    for (today, warnings) in [(61, 1), (61, 1), (62, 2), (62, 2)] {
+        day.store(today, Ordering::Relaxed);
+        let signer = ca.ocsp_signer(root).await.unwrap();
+        assert_eq!(signer.serial, first.serial, "the old one answers while it can");
+        assert_eq!(warned(), warnings, "day {today}");
+    }
+    // A sub-CA needs nobody.
+    let sub = ca.ocsp_signer("iso2/cpo-sub1").await.unwrap();
+    assert!(certificate_ends(&sub.der) > certificate_ends(&first.der));
+    let open = ca.requests(10).await.unwrap();
+    assert_eq!(open.len(), 1, "asked once: {open:?}");
+    let request = open[0].clone();
+    assert_eq!(
+        request.action.summary(),
+        "issue a new OCSP signer for iso2/v2g-root"
+    );
+
+    day.store(91, Ordering::Relaxed);
+    let ended = ca.ocsp_signer(root).await.unwrap_err();
+    assert_eq!(ended.code().as_str(), "ca.approval_needed");
+    ca.approve(&request.id, "alice", &alice.sign(&request.message).unwrap())
+        .await
+        .unwrap();
+    ca.ocsp_signer(root).await.unwrap_err();
+    let done = ca
+        .approve(&request.id, "bob", &bob.sign(&request.message).unwrap())
+        .await
+        .unwrap();
+    let Outcome::Issued(issued) = done else {
+        panic!("a new signer: {done:?}");
+    };
+    let next = ca.ocsp_signer(root).await.unwrap();
+    assert_eq!((next.serial, &next.der), (issued.serial, &issued.der));
+    assert_eq!(
+        next.key.public_key_der(),
+        gridlatch_trust::certificate::public_key_der(&next.der).unwrap()
+    );
+    assert_eq!(ca.request(&request.id).await.unwrap().state, "executed");
+}
+
+fn certificate_ends(der: &[u8]) -> Timestamp {
+    gridlatch_trust::certificate::summary(der).unwrap().not_after
 }
