@@ -53,7 +53,7 @@ struct Package {
 }
 
 /// Runs every rule and prints what is broken; says whether all is well.
-#[allow(clippy::print_stderr)] // findings are this tool's output
+#[allow(clippy::print_stderr, reason = "findings are this tool's output")]
 pub(crate) fn run() -> Result<bool> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("..")

@@ -1,5 +1,8 @@
 //! `gridlatch pki key` and `bench keys`, as a person uses them, on a SoftHSM2 token.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets what it did not expect stops there"
+)]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};

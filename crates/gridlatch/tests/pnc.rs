@@ -1,6 +1,9 @@
 //! `gridlatch bench pnc` against OpenSSL's command line: every row comes out as it must, and OpenSSL,
 //! given the same files, agrees.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets what it did not expect stops there"
+)]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;

@@ -1,6 +1,9 @@
 //! `gridlatch pki why` on chains of the development PKI, bent in every usual way, and on endpoints of
 //! OpenSSL.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets what it did not expect stops there"
+)]
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 /// Something outside this workspace that a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(non_camel_case_types)]
+#[allow(non_camel_case_types, reason = "written as the names of programs in `need!`")]
 pub enum Need {
     /// The superuser and `ip netns`: network namespaces and veth pairs.
     root,
@@ -112,7 +112,10 @@ pub fn missing(needs: &[Need]) -> Option<String> {
 ///
 /// # Panics
 /// Where peers are required: with `CI=true` or `GRIDLATCH_REQUIRE_PEERS=1`.
-#[allow(clippy::print_stderr)] // the reader of the test run is the user of this line
+#[allow(
+    clippy::print_stderr,
+    reason = "the reader of the test run is the user of this line"
+)]
 pub fn skip(reason: &str) {
     let test = crate::temp::test_name();
     let required = std::env::var("CI").is_ok_and(|v| v == "true" || v == "1")

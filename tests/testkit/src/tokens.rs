@@ -49,7 +49,10 @@ pub fn again(env: &[(&str, &str)]) -> bool {
     true
 }
 
-#[allow(clippy::print_stdout)] // the harness shows it where it shows the test's own output
+#[allow(
+    clippy::print_stdout,
+    reason = "the harness shows it where it shows the test's own output"
+)]
 fn print(text: &str) {
     println!("{text}");
 }

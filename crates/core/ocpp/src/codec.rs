@@ -139,7 +139,7 @@ impl<T: Payload> Field for T {
 macro_rules! enumeration {
     ($name:ident { $($variant:ident = $word:literal,)* }) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[allow(missing_docs, clippy::upper_case_acronyms)]
+        #[allow(missing_docs, clippy::upper_case_acronyms, reason = "the words are the schema's")]
         pub enum $name { $($variant,)* }
 
         impl $name {
@@ -180,7 +180,7 @@ macro_rules! object {
         $($ofield:ident: $otype:ty = $ojson:literal, $okind:expr;)*
     }) => {
         #[derive(Clone, PartialEq)]
-        #[allow(missing_docs, clippy::upper_case_acronyms)]
+        #[allow(missing_docs, clippy::upper_case_acronyms, reason = "the words are the schema's")]
         pub struct $name {
             $(pub $field: $type,)*
             $(pub $ofield: Option<$otype>,)*
@@ -201,7 +201,7 @@ macro_rules! object {
 
             /// With what the schema requires; everything optional is absent.
             #[must_use]
-            #[allow(clippy::new_without_default, clippy::too_many_arguments)]
+            #[allow(clippy::new_without_default, clippy::too_many_arguments, reason = "as many as the schema requires")]
             pub fn new($($field: $type),*) -> Self {
                 Self { $($field,)* $($ofield: None,)* }
             }
@@ -210,7 +210,7 @@ macro_rules! object {
         impl Payload for $name {
             const SCHEMA: &'static Object = &$table;
 
-            #[allow(unused_mut, unused_variables)]
+            #[allow(unused_mut, unused_variables, reason = "a message may have no optional field")]
             fn read(mut map: Map<String, Value>) -> Option<Self> {
                 Some(Self {
                     $($field: take(&mut map, $json)?,)*
@@ -218,7 +218,7 @@ macro_rules! object {
                 })
             }
 
-            #[allow(unused_mut)]
+            #[allow(unused_mut, reason = "a message may have no optional field")]
             fn write(&self) -> Map<String, Value> {
                 let mut map = Map::new();
                 $(put(&mut map, $json, &self.$field);)*

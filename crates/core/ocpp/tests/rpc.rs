@@ -1,5 +1,8 @@
 //! Two ends of a connection, and hostile bytes.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets what it did not expect stops there"
+)]
 #![allow(clippy::disallowed_methods, reason = "an arbitrary origin for simulated time")]
 
 use std::time::{Duration, Instant};

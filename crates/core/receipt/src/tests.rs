@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 mod canonical;
 mod record;
 mod tampered;

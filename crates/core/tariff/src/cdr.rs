@@ -34,7 +34,7 @@ pub struct CdrHeader {
 
 /// A charge detail record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "fields as OCPI 2.2.1 names and describes them")]
 pub struct Cdr {
     pub country_code: String,
     pub party_id: String,
@@ -138,7 +138,7 @@ pub struct SignedValue {
 
 /// Who charged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "fields as OCPI 2.2.1 names and describes them")]
 pub struct CdrToken {
     pub country_code: String,
     pub party_id: String,
@@ -151,7 +151,7 @@ pub struct CdrToken {
 
 /// Where somebody charged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "fields as OCPI 2.2.1 names and describes them")]
 pub struct CdrLocation {
     pub id: String,
     pub address: String,
@@ -173,7 +173,7 @@ pub struct CdrLocation {
 
 /// A place on earth, in decimal degrees as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "fields as OCPI 2.2.1 names and describes them")]
 pub struct GeoLocation {
     pub latitude: String,
     pub longitude: String,
@@ -181,7 +181,7 @@ pub struct GeoLocation {
 
 /// A stretch of the session during which the same prices held.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "fields as OCPI 2.2.1 names and describes them")]
 pub struct ChargingPeriod {
     pub start_date_time: Timestamp,
     pub dimensions: Vec<CdrDimension>,

@@ -149,7 +149,7 @@ pub struct Restrictions {
 /// A day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum DayOfWeek {
     Monday,
     Tuesday,

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 use gridlatch_vocab::{MilliWattHours, Timestamp};
 use proptest::prelude::*;
 use rust_decimal::Decimal;

@@ -38,7 +38,7 @@ pub const MAX_NONCE: usize = 32;
 
 /// The hash by which a message names an issuer. Not a signature: SHA-1 is what most clients send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Hash {
     Sha1,
     Sha256,

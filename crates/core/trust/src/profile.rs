@@ -7,7 +7,7 @@ use crate::{Generation, KeyAlgorithm};
 
 /// A kind of certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "each is described by its row of the table")]
 pub enum Kind {
     V2gRoot,
     CpoSub1,
@@ -119,7 +119,7 @@ pub enum Authority {
 
 /// Bits of `keyUsage` as RFC 5280 numbers them, lowest first.
 pub mod usage {
-    #![allow(missing_docs)]
+    #![allow(missing_docs, reason = "bits as RFC 5280 names them")]
     pub const DIGITAL_SIGNATURE: u16 = 1;
     pub const NON_REPUDIATION: u16 = 1 << 1;
     pub const KEY_ENCIPHERMENT: u16 = 1 << 2;

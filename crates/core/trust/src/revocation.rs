@@ -12,7 +12,7 @@ pub const MAX_AGE: Duration = Duration::days(7);
 
 /// Why a certificate was revoked (RFC 5280, 5.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "reasons as RFC 5280 names them")]
 pub enum Reason {
     Unspecified,
     KeyCompromise,

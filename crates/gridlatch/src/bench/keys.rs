@@ -95,6 +95,6 @@ fn rate(key: &Arc<dyn Signer>, threads: usize, time: Duration) -> Result<f64> {
         }
         anyhow::Ok(())
     })?;
-    #[allow(clippy::cast_precision_loss)] // far below 2^52
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
     Ok(count.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64())
 }

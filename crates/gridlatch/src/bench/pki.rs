@@ -197,7 +197,7 @@ fn everywhere(time: Duration, work: impl Fn(u64) -> Result<()> + Sync) -> Result
     Ok(rate(counts.iter().sum(), started.elapsed()))
 }
 
-#[allow(clippy::cast_precision_loss)] // counts of a bench are far below 2^52
+#[allow(clippy::cast_precision_loss, reason = "counts of a bench are far below 2^52")]
 fn rate(count: u64, elapsed: Duration) -> f64 {
     count as f64 / elapsed.as_secs_f64()
 }

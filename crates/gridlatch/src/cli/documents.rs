@@ -1,6 +1,4 @@
 //! Every command line in the documents is one that this program takes.
-#![allow(clippy::unwrap_used)]
-
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;

@@ -93,7 +93,6 @@ impl StationAuthority for ForStations {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::path::Path;
 

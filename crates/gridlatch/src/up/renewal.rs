@@ -60,7 +60,6 @@ impl Listeners {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use gridlatch_host::HubConfig;
     use gridlatch_pki::dev;

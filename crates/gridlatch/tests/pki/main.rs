@@ -1,6 +1,9 @@
 //! `gridlatch pki` as an operator uses it: the real program, started once per command, in folders of its own. What it
 //! writes is looked at by OpenSSL, curl and the programs it is written for.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets what it did not expect stops there"
+)]
 
 mod ceremony;
 mod certificates;
@@ -130,7 +133,7 @@ impl Desk {
 /// What a program said.
 #[derive(Debug)]
 struct Said {
-    #[allow(dead_code)] // printed when a test fails
+    #[allow(dead_code, reason = "printed when a test fails")]
     line: String,
     code: i32,
     out: String,

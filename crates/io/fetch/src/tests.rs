@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -252,7 +252,6 @@ impl<R: Read> Read for ArchiveReader<R> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -294,8 +294,6 @@ fn decrypt(key: &[u8; 32], sealed: &[u8], aad: &[u8], length: usize) -> Result<V
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     #[test]

@@ -76,7 +76,6 @@ impl Drop for Place<'_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 

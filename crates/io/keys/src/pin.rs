@@ -87,7 +87,6 @@ fn from_file(path: &Path) -> Result<String, KeyError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -119,7 +119,6 @@ impl Verify for OpensslVerifier {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;
 

@@ -137,7 +137,6 @@ fn v6(address: SocketAddr) -> io::Result<SocketAddrV6> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use std::net::Ipv6Addr;
 
     use tokio::io::AsyncReadExt as _;

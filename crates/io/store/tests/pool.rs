@@ -1,5 +1,9 @@
 //! The pools as their service meets them, on a file, in memory and on PostgreSQL.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that meets what it did not expect stops there; its parts need no documentation"
+)]
 
 use gridlatch_store::{
     ContractStored, PoolClient, PoolContract, PoolRoot, PoolVehicle, PoolWebhook, Store, VehicleStored,

@@ -1,5 +1,9 @@
 //! The store as its users meet it, on a file, in memory and on PostgreSQL.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that meets what it did not expect stops there; its parts need no documentation"
+)]
 
 use std::os::unix::fs::PermissionsExt as _;
 

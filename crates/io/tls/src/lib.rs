@@ -10,7 +10,7 @@
 
 mod choose;
 mod context;
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "the calls that the `openssl` crate does not wrap")]
 mod ffi;
 mod handshake;
 pub mod hello;

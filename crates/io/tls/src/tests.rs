@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 mod evil;
 mod foreign;
 mod hardware;

@@ -398,7 +398,6 @@ fn evse_of(station: &mut Station, id: EvseId) -> &mut Evse {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use gridlatch_vocab::catalogue::{session, tls};
 

@@ -1,5 +1,8 @@
 //! Live updates: what is sent, what is not, and where it stops.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets what it did not expect stops there"
+)]
 
 mod seed;
 

@@ -1,5 +1,8 @@
 //! Every page as it is rendered, over a seeded store.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets what it did not expect stops there"
+)]
 
 mod seed;
 

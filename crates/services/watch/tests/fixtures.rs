@@ -1,5 +1,8 @@
 //! Small captures in the repository: made by hand, TLS by OpenSSL's own tools through a recording proxy.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets what it did not expect stops there"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

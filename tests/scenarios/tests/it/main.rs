@@ -1,7 +1,12 @@
 //! Stories that need the whole product or a foreign peer, one file each, one binary.
-#![allow(clippy::unwrap_used)]
-// A story that fails is read from what it printed.
-#![allow(clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets what it did not expect stops there"
+)]
+#![allow(
+    clippy::print_stdout,
+    reason = "a story that fails is read from what it printed"
+)]
 
 mod certificates_renewed;
 mod command_line;

@@ -9,7 +9,7 @@ use crate::Version;
 
 /// The error codes of OCPP-J (2.0.1 part 4, table 9; 1.6-J section 4.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "words of the standard, which describes them")]
 pub enum ErrorCode {
     FormatViolation,
     GenericError,

@@ -51,7 +51,7 @@ impl fmt::Display for MessageId {
 
 /// A frame.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "fields as OCPP-J names them")]
 pub enum Frame {
     /// Type 2.
     Call {

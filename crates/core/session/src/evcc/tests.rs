@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used)]
 //! Stations that misbehave: each ends the session with a name for what went wrong, and without power.
 
 use gridlatch_vocab::catalogue::session as codes;

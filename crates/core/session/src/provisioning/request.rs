@@ -111,7 +111,7 @@ impl InstallationRequest {
         }
     }
 
-    #[allow(clippy::too_many_arguments)] // one call in each standard's module
+    #[allow(clippy::too_many_arguments, reason = "one call in each standard's module")]
     pub(super) const fn new(
         generation: Generation,
         action: Action,

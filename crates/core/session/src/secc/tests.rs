@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 mod contract;
 mod harness;
 mod hostile;

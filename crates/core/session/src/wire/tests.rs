@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 use gridlatch_vocab::catalogue::{cable, wire};
 use iso15118::Protocol;
 use iso15118::app_protocol::{SupportedAppProtocolReq, SupportedAppProtocolRes};

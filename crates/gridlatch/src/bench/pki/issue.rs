@@ -32,7 +32,11 @@ pub(super) async fn measure(ca: &Ca, world: World, place: &str, time: Duration) 
     };
     // Requests made beforehand, enough for the time even at the rate of the bare computations.
     let ceiling = everywhere(time / 3, least)?;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a rate in the thousands
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate in the thousands"
+    )]
     let wanted = (1.5 * ceiling * time.as_secs_f64()) as usize;
     let requests = (0..wanted)
         .map(|number| {

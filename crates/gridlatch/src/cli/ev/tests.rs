@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used)]
 use super::args::ChargeArgs;
 use super::check::{Usage, combination};
 use super::show;

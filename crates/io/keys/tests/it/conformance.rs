@@ -127,7 +127,7 @@ fn many_at_once(signer: &Arc<dyn Signer>) {
 }
 
 /// Prints the sign rate: the figure that decides which key may serve many vehicles.
-#[allow(clippy::print_stdout)]
+#[allow(clippy::print_stdout, reason = "a test prints its figures")]
 fn rate(place: &str, signer: &Arc<dyn Signer>) {
     let started = Instant::now();
     let mut count = 0_u32;

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 use gridlatch_testkit::need;
 use gridlatch_testkit::postgres::Postgres;
 use gridlatch_vocab::{Personal, Timestamp};

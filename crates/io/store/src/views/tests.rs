@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 use gridlatch_vocab::{EvseId, catalogue};
 
 use super::*;

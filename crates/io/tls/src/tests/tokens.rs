@@ -25,7 +25,7 @@ fn moved(tree: &mut Tree, uri: &KeyUri, pin: &PinSource) {
 }
 
 /// [`ROUNDS`] handshakes of each generation without a failure, and their rate.
-#[allow(clippy::print_stdout)]
+#[allow(clippy::print_stdout, reason = "a test prints its figures")]
 async fn many(place: &str, world: &World, generations: &[Generation]) {
     for generation in generations {
         let started = Instant::now();

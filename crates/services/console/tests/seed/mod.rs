@@ -1,5 +1,10 @@
 //! A platform's memory as the tests want it: two stations, one session that runs, some that are billed.
-#![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "several test binaries share it, and none uses all of it"
+)]
 
 use std::sync::{Arc, Mutex};
 

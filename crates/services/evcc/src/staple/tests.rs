@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 use gridlatch_keys::{FileKey, KeyAlgorithm, Signer as _};
 use gridlatch_trust::build::{Issuer, Request, Subject, build};
 use gridlatch_trust::ocsp::{CertId, Hash, Single, build_response};

@@ -78,7 +78,6 @@ impl FromStr for Serial {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 mod backups;
 mod control;
 mod durability;

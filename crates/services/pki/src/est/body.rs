@@ -56,7 +56,6 @@ pub(crate) fn fuzz_body(data: &[u8]) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -130,7 +130,6 @@ const fn worlds(kind: Kind) -> &'static [World] {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -145,7 +145,6 @@ pub(super) fn id(request: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

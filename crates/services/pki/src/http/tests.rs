@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -1,6 +1,4 @@
 //! The pools as their clients meet them.
-#![allow(clippy::unwrap_used)]
-
 mod foreign;
 mod refusals;
 mod rights;

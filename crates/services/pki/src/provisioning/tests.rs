@@ -1,6 +1,4 @@
 //! A whole small world: development PKI, pools in memory, vehicles that ask and check as vehicles must.
-#![allow(clippy::unwrap_used)]
-
 mod hostile;
 mod josev;
 mod roundtrip;

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used)]
-
 use gridlatch_ocpp::v21::UnitOfMeasure;
 use gridlatch_vocab::Timestamp;
 

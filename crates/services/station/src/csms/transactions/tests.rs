@@ -1,7 +1,5 @@
 //! A station that is cut off at any write still ends its transaction, and signs what it last reported.
 
-#![allow(clippy::unwrap_used)]
-
 use std::sync::Arc;
 
 use base64::Engine as _;

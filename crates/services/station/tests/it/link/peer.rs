@@ -31,7 +31,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    #[allow(clippy::result_large_err)]
+    #[allow(clippy::result_large_err, reason = "the closure's type is the library's")]
     pub(crate) async fn accept(listener: &TcpListener, version: Version) -> Self {
         let (tcp, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
         let choose = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
