@@ -30,9 +30,10 @@ fn documents() -> Vec<(String, String)> {
 /// The words of a shell line up to a pipe, a redirection or a comment. `None` if it is none of ours.
 fn words(line: &str) -> Option<Vec<String>> {
     let line = line.trim().trim_start_matches("$ ");
-    let line = line.strip_prefix("cargo run --").map_or(line.to_owned(), |rest| {
-        format!("gridlatch{}", rest.trim_start_matches(" --release --"))
-    });
+    let line = line.strip_prefix("cargo run --").map_or_else(
+        || line.to_owned(),
+        |rest| format!("gridlatch{}", rest.trim_start_matches(" --release --")),
+    );
     if !(line == "gridlatch" || line.starts_with("gridlatch ")) {
         return None;
     }
