@@ -8,6 +8,7 @@ mod report;
 mod revocation;
 mod rows;
 mod scenario;
+mod service;
 mod world;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use meet::{Met, meet};
 use report::Outcome;
 use rows::Row;
 use scenario::Scenario;
+use service::Service;
 use world::Pki;
 
 /// Arguments of `bench pnc`.
@@ -60,12 +62,16 @@ async fn all(args: &PncArgs) -> Result<bool> {
     let (a, b) = (Pki::new('A', now)?, Pki::new('B', now)?);
     let wanted = |scenario: &Scenario| args.scenario.is_empty() || args.scenario.contains(scenario);
     let mut outcomes = Vec::new();
+    let mut service = None;
     for scenario in Scenario::value_variants().iter().copied().filter(wanted) {
         for generation in [Generation::Iso2, Generation::Iso20] {
             if !scenario.applies(generation) {
                 continue;
             }
-            let row = rows::build(scenario, generation, (&a, &b), now)
+            if service.is_none() && matches!(scenario, Scenario::SecondLeaf | Scenario::OverTheAir) {
+                service = Some(Service::start().await.context("PKI-A cannot be served")?);
+            }
+            let row = rows::build(scenario, generation, (&a, &b), service.as_ref(), now)
                 .await
                 .with_context(|| format!("row {:?} of {generation}", scenario.name()))?;
             outcomes.push(outcome(args, row, now).await?);

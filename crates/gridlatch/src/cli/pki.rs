@@ -20,7 +20,7 @@ mod reissue;
 mod renew;
 mod revoke;
 mod rollover;
-mod serve;
+pub(crate) mod serve;
 mod show;
 mod verify;
 mod why;

@@ -1,14 +1,15 @@
-//! One bounded request: an allowed place, a time limit over all of it, a limit on the answer.
+//! One bounded request. Of the fetcher: an allowed place, a time limit over all of it, a limit on the answer.
 
 use core::time::Duration;
 
 use gridlatch_trust::verdict::AllowedPlaces;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -124,42 +125,113 @@ impl Fetcher {
         request: Request<Full<Bytes>>,
         octets: usize,
     ) -> Result<Bytes, FetchError> {
-        let unreachable = |error: &dyn core::fmt::Display| FetchError::Unreachable {
-            place: place.to_owned(),
-            reason: error.to_string(),
-        };
         let tcp = TcpStream::connect(place)
             .await
-            .map_err(|error| unreachable(&error))?;
-        let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-            .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(tcp))
-            .await
-            .map_err(|error| unreachable(&error))?;
-        // The connection lives as long as this request: dropping the task's guard ends it.
-        let driver = Guard(tokio::spawn(async move {
-            let _ = connection.await;
-        }));
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| unreachable(&error))?;
-        if response.status() != StatusCode::OK {
+            .map_err(|error| FetchError::Unreachable {
+                place: place.to_owned(),
+                reason: error.to_string(),
+            })?;
+        let answer = exchange(tcp, place, request, octets).await?;
+        if answer.status != StatusCode::OK.as_u16() {
             return Err(FetchError::Status {
                 place: place.to_owned(),
-                status: response.status().as_u16(),
+                status: answer.status,
             });
         }
-        let body = Limited::new(response.into_body(), octets).collect().await;
-        drop(driver);
-        match body {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(FetchError::TooLarge {
-                place: place.to_owned(),
-                limit: octets,
-            }),
-            Err(error) => Err(unreachable(&error)),
-        }
+        Ok(answer.body)
+    }
+}
+
+/// A request to a partner, over whatever connection its caller has made.
+#[derive(Debug, Clone)]
+pub struct Ask<'a> {
+    /// `GET`, `POST`, `PUT`.
+    pub method: &'a str,
+    /// Host and port, for the `Host` field and for messages.
+    pub place: &'a str,
+    /// Path and query.
+    pub path: &'a str,
+    /// Further fields.
+    pub fields: &'a [(&'static str, String)],
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What a partner answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status; redirections are not followed.
+    pub status: u16,
+    /// The body, complete.
+    pub body: Bytes,
+}
+
+/// Sends one request over `stream` and reads the answer with at most `octets` of body; the connection ends
+/// with it. The caller bounds the time and has made sure of the partner, by TLS or by staying on this machine.
+///
+/// # Errors
+/// The request cannot be written as HTTP, the partner says no HTTP, or its answer is too large.
+pub async fn ask<S>(stream: S, ask: Ask<'_>, octets: usize) -> Result<Answer, FetchError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut request = Request::builder()
+        .method(ask.method)
+        .uri(ask.path)
+        .header(HOST, ask.place)
+        .header(USER_AGENT, "gridlatch")
+        .header(CONNECTION, "close");
+    for (name, value) in ask.fields {
+        request = request.header(*name, value);
+    }
+    let request = request
+        .body(Full::new(ask.body.into()))
+        .map_err(|error| FetchError::Unreachable {
+            place: ask.place.to_owned(),
+            reason: error.to_string(),
+        })?;
+    exchange(stream, ask.place, request, octets).await
+}
+
+async fn exchange<S>(
+    stream: S,
+    place: &str,
+    request: Request<Full<Bytes>>,
+    octets: usize,
+) -> Result<Answer, FetchError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let unreachable = |error: &dyn core::fmt::Display| FetchError::Unreachable {
+        place: place.to_owned(),
+        reason: error.to_string(),
+    };
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| unreachable(&error))?;
+    // The connection lives as long as this request: dropping the task's guard ends it.
+    let driver = Guard(tokio::spawn(async move {
+        let _ = connection.await;
+    }));
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| unreachable(&error))?;
+    let status = response.status().as_u16();
+    let body = Limited::new(response.into_body(), octets).collect().await;
+    drop(driver);
+    match body {
+        Ok(body) => Ok(Answer {
+            status,
+            body: body.to_bytes(),
+        }),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(FetchError::TooLarge {
+            place: place.to_owned(),
+            limit: octets,
+        }),
+        Err(error) => Err(unreachable(&error)),
     }
 }
 

@@ -36,7 +36,7 @@ pub use open::Store;
 pub use outbox::OutboxItem;
 pub use pool::{
     ContractStored, POOL_LIST, PoolClient, PoolContract, PoolDelivery, PoolMoved, PoolRoot, PoolToken,
-    PoolVehicle, PoolWebhook, VehicleStored,
+    PoolUpdate, PoolVehicle, PoolWebhook, VehicleStored,
 };
 pub use profile::{NewSetpoint, SetpointRecord};
 pub use receipt::{MeterKey, SignedReading};

@@ -8,6 +8,7 @@ mod client;
 mod contract;
 mod root;
 mod takeover;
+pub(crate) mod update;
 mod vehicle;
 mod webhook;
 
@@ -15,6 +16,7 @@ pub use client::{PoolClient, PoolToken};
 pub use contract::{ContractStored, PoolContract};
 pub use root::PoolRoot;
 pub use takeover::PoolMoved;
+pub use update::PoolUpdate;
 pub use vehicle::{PoolVehicle, VehicleStored};
 pub use webhook::{PoolDelivery, PoolWebhook};
 

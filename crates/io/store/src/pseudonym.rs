@@ -8,7 +8,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 
 use crate::Result;
 use crate::engine::{Conn, params};
@@ -93,24 +94,13 @@ impl Pseudonyms {
 
     /// The index value of an identifier of one kind (HMAC-SHA-256, RFC 2104).
     pub(crate) fn lookup(&self, kind: &str, identifier: &str) -> String {
-        let pad = |byte: u8| -> [u8; 64] {
-            let mut block = [byte; 64];
-            for (slot, key) in block.iter_mut().zip(self.key) {
-                *slot ^= key;
-            }
-            block
-        };
-        let inner = Sha256::new()
-            .chain_update(pad(0x36))
-            .chain_update(kind.as_bytes())
-            .chain_update([0])
-            .chain_update(identifier.as_bytes())
-            .finalize();
-        let outer = Sha256::new()
-            .chain_update(pad(0x5c))
-            .chain_update(inner)
-            .finalize();
-        hex::encode(outer)
+        // A key of any length will do, so there is nothing to refuse.
+        Hmac::<Sha256>::new_from_slice(&self.key)
+            .map(|mac| {
+                let mac = mac.chain_update(kind.as_bytes()).chain_update([0]);
+                hex::encode(mac.chain_update(identifier.as_bytes()).finalize().into_bytes())
+            })
+            .unwrap_or_default()
     }
 }
 
@@ -131,4 +121,31 @@ pub(crate) fn label(identifier: &str) -> String {
     let head: String = characters.iter().take(5).collect();
     let tail: String = characters.iter().skip(characters.len() - 2).collect();
     format!("{head}…{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// Databases are found by these values: they must never change. Computed with `openssl dgst -mac HMAC`.
+    #[test]
+    fn the_index_of_an_identifier_is_the_hmac_that_earlier_versions_wrote() {
+        let known = Pseudonyms { key: [7; 32] };
+        let digest = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(format!(
+                "printf 'pcid\\0GLD1' | openssl dgst -sha256 -mac HMAC -macopt hexkey:{}",
+                "07".repeat(32)
+            ))
+            .output();
+        assert_eq!(known.lookup("pcid", "GLD1").len(), 64);
+        if let Ok(said) = digest
+            && said.status.success()
+        {
+            let said = String::from_utf8(said.stdout).unwrap();
+            assert!(said.trim().ends_with(&known.lookup("pcid", "GLD1")), "{said}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! HTTPS to partners: TLS 1.2 or later, the server's name and chain checked, nothing shown.
+//! HTTPS to partners: TLS 1.2 or later, the server's name and chain checked; a certificate is shown where the caller has one.
 
 use std::pin::Pin;
 
@@ -6,7 +6,7 @@ use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode, SslVersion};
 use thiserror::Error;
 use tokio::net::TcpStream;
 
-use crate::{TlsError, TlsStream, context, openssl_failed};
+use crate::{Credential, TlsError, TlsStream, context, openssl_failed};
 
 /// Connects to web servers.
 pub struct WebClient {
@@ -33,6 +33,18 @@ impl WebClient {
     /// # Errors
     /// A root is broken, or OpenSSL refused.
     pub fn new(roots: &[Vec<u8>]) -> Result<Self, TlsError> {
+        Self::build(roots, None)
+    }
+
+    /// As [`Self::new`], and shows `credential` to servers that ask for a client's certificate.
+    ///
+    /// # Errors
+    /// As [`Self::new`], or key and certificate do not belong together.
+    pub fn showing(roots: &[Vec<u8>], credential: &Credential) -> Result<Self, TlsError> {
+        Self::build(roots, Some(credential))
+    }
+
+    fn build(roots: &[Vec<u8>], credential: Option<&Credential>) -> Result<Self, TlsError> {
         let failed = openssl_failed("set the TLS policy of a web client");
         // The builder loads the system's roots and checks the host name.
         let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(&failed)?;
@@ -42,6 +54,9 @@ impl WebClient {
             .map_err(&failed)?;
         if !roots.is_empty() {
             builder.set_cert_store(context::store(roots)?);
+        }
+        if let Some(credential) = credential {
+            context::install(&mut builder, credential)?;
         }
         Ok(Self {
             connector: builder.build(),

@@ -17,12 +17,11 @@ pub(crate) mod tests;
 pub(crate) mod trust;
 
 use core::fmt;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use gridlatch_fetch::RevocationCheck;
 use gridlatch_keys::delivery::Kdf;
-use gridlatch_session::provisioning::{Action, SignedContract};
+use gridlatch_session::provisioning::Action;
 use gridlatch_store::Store;
 use gridlatch_trust::Generation;
 use gridlatch_vocab::{Code, Emaid, Event, EventSink, Personal, Timestamp};
@@ -34,9 +33,6 @@ pub use ca::CaContracts;
 pub use conclude::{Concluded, Order};
 pub use error::ProvisioningError;
 pub use trust::{RootAdded, RootKind};
-
-/// How many updates are remembered, so that a repeated request gets the same certificate again.
-const REMEMBERED: usize = 256;
 
 /// What tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -82,9 +78,6 @@ pub struct Installed {
     pub cps_root: String,
 }
 
-/// The digest of an update's request, and what it was answered with.
-type Answered = ([u8; 32], SignedContract);
-
 /// The provisioning service. Cheap to clone; all clones are the same service.
 #[derive(Clone)]
 pub struct Provisioner {
@@ -93,7 +86,6 @@ pub struct Provisioner {
     settings: Settings,
     sink: Arc<dyn EventSink>,
     revocation: Option<RevocationCheck>,
-    updates: Arc<Mutex<VecDeque<Answered>>>,
 }
 
 impl fmt::Debug for Provisioner {
@@ -120,7 +112,6 @@ impl Provisioner {
             settings,
             sink,
             revocation: None,
-            updates: Arc::new(Mutex::new(VecDeque::with_capacity(REMEMBERED))),
         }
     }
 

@@ -6,6 +6,9 @@ codes! {
     REQUEST_MALFORMED = "provisioning.request_malformed", Warning, Vehicle, "A request for a contract cannot be read.",
         causes: ["it was cut short or altered on the way", "it belongs to another standard than stated", "hostile input"],
         remedy: "Look at it with `gridlatch decode`; compare the stated schema with the message.";
+    REQUEST_REPLAYED = "provisioning.request_replayed", Warning, Vehicle, "A request for another contract certificate came again long after it was answered.",
+        causes: ["somebody sends a recorded message", "a station kept a message and sends it late", "the vehicle's clock and random numbers repeat themselves"],
+        remedy: "Nothing if it stays alone: no certificate was made. The vehicle signs a new request when it needs one.";
     ANSWER_MALFORMED = "provisioning.answer_malformed", Error, Platform, "What the provisioning service answered cannot be passed on to the vehicle.",
         causes: ["it is longer than any such message", "it answers another request, or by another standard", "it was cut short on the way"],
         remedy: "Compare the bytes with `gridlatch decode`; the vehicle was told that there is no contract.";

@@ -1,13 +1,14 @@
 //! The parties behind solutions B and C: a root pool that knows who operates which root, a charge point
 //! operator that enrols its station elsewhere, and an OEM's back end that sends roots over the air.
 //!
-//! They are called in this process; what they exchange (a signing request, a certificate chain, a signed
-//! trust list) is what would go over the network, byte for byte, and is checked by whoever receives it.
+//! What they exchange (a signing request, a certificate chain, a signed trust list) goes over sockets and is checked by
+//! whoever receives it.
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use gridlatch_keys::{FileKey, KeyAlgorithm, OpensslVerifier, Signer as _};
+use gridlatch_pki::pools::Role;
 use gridlatch_tls::Credential;
 use gridlatch_trust::build::Subject;
 use gridlatch_trust::profile::Kind;
@@ -16,42 +17,22 @@ use gridlatch_trust::verdict::check_with;
 use gridlatch_trust::{Generation, Profile, certificate, csr};
 use gridlatch_vocab::catalogue::{pki, rollover};
 use gridlatch_vocab::{Event, Timestamp};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::world::{Branch, EVSE_ID, Pki, algorithm};
+use super::service::Service;
+use super::world::{EVSE_ID, algorithm};
 
-/// Knows every PKI by its roots.
-pub(super) struct RootPool<'a>(pub(super) &'a [&'a Pki]);
+/// The longest trust list a vehicle reads, octets: ten roots and a signature.
+const MAX_LIST: usize = 64 * 1024;
 
-impl RootPool<'_> {
-    /// The branch whose V2G root has this common name.
-    fn find(&self, root: &str) -> Option<&Branch> {
-        self.0
-            .iter()
-            .flat_map(|pki| [&pki.iso2, &pki.iso20])
-            .find(|branch| branch.v2g.name == root)
-    }
-
-    fn ask(&self, root: &str, log: &mut Vec<Event>, now: Timestamp) -> Result<&Branch> {
-        let branch = self
-            .find(root)
-            .with_context(|| format!("no PKI of the pool has the root {root:?}"))?;
-        log.push(Event::new(
-            now,
-            rollover::ROOT_FOUND,
-            "root pool",
-            format!("{root:?} is operated by PKI-{}", branch.letter),
-        ));
-        Ok(branch)
-    }
-}
-
-/// Solution B: the station asks its operator for a leaf under the root a car named, with a fresh key and
-/// a signing request; the operator finds the PKI in the root pool and has it issued there.
+/// Solution B: the station asks its operator for a leaf under the root a car named, with a fresh key and a signing
+/// request; the operator finds the root in the root pool over HTTPS and enrols at its CA over EST with mutual TLS.
 ///
 /// # Errors
 /// The pool does not know the root, the request is refused, or the answer does not verify.
-pub(super) fn second_leaf(
-    pool: &RootPool<'_>,
+pub(super) async fn second_leaf(
+    service: &Service,
     root: &str,
     generation: Generation,
     now: Timestamp,
@@ -76,41 +57,68 @@ pub(super) fn second_leaf(
         key.algorithm(),
         &|message| key.sign(message).map_err(Into::into),
     )?;
-    let issuer = pool.ask(root, log, now)?;
-    // The CA believes only what the request proves: that its sender holds the key.
-    let asked = csr::parse(&request, &OpensslVerifier)
-        .with_context(|| format!("{} refuses the request", issuer.cpo2.name))?;
-    let Some(name) = asked.subject.common_name else {
-        bail!("the request names nobody");
-    };
-    let chain = issuer.station_for(&name, &asked.spki, now)?;
+    let operator = service.partner("operator", Role::Cpo).await?;
+    let (anchor, whose) = operator.look_up(root).await?;
+    found(root, &whose, log, now);
+    let chain = service.enrolling().await?.enrol(&request, generation).await?;
+    let leaf = chain.first().context("the answer is empty")?;
+    let issuer = certificate::summary(leaf)?.issuer_cn;
     log.push(Event::new(
         now,
         pki::ISSUED,
         "pki",
-        format!("SECC certificate for {name} by {:?}", issuer.cpo2.name),
+        format!(
+            "SECC certificate for {EVSE_ID} by {issuer:?}, over EST at https://{}",
+            service.address()
+        ),
     ));
     // The station believes the answer only if it leads to the root it was asked for.
     let profile = Profile {
         kind: Kind::SeccLeaf,
         generation,
     };
-    check_with(
-        &chain,
-        std::slice::from_ref(&issuer.v2g.der),
-        profile,
-        now,
-        &OpensslVerifier,
-    )
-    .context("the operator's answer does not lead to the root")?;
-    if certificate::public_key_der(chain.first().context("the answer is empty")?)? != key.public_key_der() {
+    check_with(&chain, &[anchor], profile, now, &OpensslVerifier)
+        .context("the operator's answer does not lead to the root")?;
+    if certificate::public_key_der(leaf)? != key.public_key_der() {
         bail!("the answer is for another key");
     }
-    Ok(Credential::new(
-        format!("PKI-{} station", issuer.letter),
-        chain,
-        Arc::new(key),
-    ))
+    Ok(Credential::new("PKI-A station", chain, Arc::new(key)))
+}
+
+fn found(root: &str, whose: &str, log: &mut Vec<Event>, now: Timestamp) {
+    log.push(Event::new(
+        now,
+        rollover::ROOT_FOUND,
+        "root pool",
+        format!("{root:?} is operated by {whose}"),
+    ));
+}
+
+/// The way from the back end into the vehicle: a connection of its own, four octets of length, the list.
+///
+/// # Errors
+/// The connection broke, or the list is longer than any list may be.
+pub(super) async fn carry(list: &[u8]) -> Result<Vec<u8>> {
+    let back_end = TcpListener::bind("127.0.0.1:0").await?;
+    let at = back_end.local_addr()?;
+    let send = async {
+        let (mut stream, _) = back_end.accept().await?;
+        stream.write_u32(u32::try_from(list.len())?).await?;
+        stream.write_all(list).await?;
+        stream.shutdown().await?;
+        Ok::<_, anyhow::Error>(())
+    };
+    let receive = async {
+        let mut stream = TcpStream::connect(at).await?;
+        let length = usize::try_from(stream.read_u32().await?)?;
+        ensure!(length <= MAX_LIST, "a list of {length} octets is refused");
+        let mut received = vec![0; length];
+        stream.read_exact(&mut received).await?;
+        Ok::<_, anyhow::Error>(received)
+    };
+    let (sent, received) = tokio::join!(send, receive);
+    sent?;
+    received
 }
 
 /// What a vehicle holds of its maker's back end: the key it was built with, and the list in use.
@@ -149,9 +157,9 @@ impl OemBackEnd {
     ///
     /// # Errors
     /// The pool does not know the root, or the key failed.
-    pub(super) fn send_root(
+    pub(super) async fn send_root(
         &mut self,
-        pool: &RootPool<'_>,
+        service: &Service,
         root: &str,
         vehicle: &TrustStore,
         now: Timestamp,
@@ -163,9 +171,11 @@ impl OemBackEnd {
             "vehicle",
             format!("a station's certificate leads to {root:?}: asking the maker's back end for it"),
         ));
-        let branch = pool.ask(root, log, now)?;
+        let maker = service.partner("maker", Role::Oem).await?;
+        let (der, whose) = maker.look_up(root).await?;
+        found(root, &whose, log, now);
         let mut roots = vehicle.installed.roots.clone();
-        roots.push(branch.v2g.der.clone());
+        roots.push(der);
         self.last += 1;
         let list = TrustList {
             number: self.last,

@@ -9,10 +9,11 @@ use gridlatch_trust::profile::Kind;
 use gridlatch_vocab::catalogue::{pki, revocation as revoked, rollover, tls};
 use gridlatch_vocab::{Code, Event, Timestamp};
 
-use super::ecosystem::{OemBackEnd, RootPool, name_of, second_leaf};
+use super::ecosystem::{OemBackEnd, carry, name_of, second_leaf};
 use super::meet::{Car, Met, Post, Side, TIMEOUT, meet};
 use super::revocation::{self, Policy};
 use super::scenario::Scenario;
+use super::service::Service;
 use super::world::{Branch, Hours, Pki};
 
 /// What must come of a row.
@@ -53,6 +54,7 @@ pub(super) async fn build(
     scenario: Scenario,
     generation: Generation,
     (pki_a, pki_b): (&Pki, &Pki),
+    service: Option<&Service>,
     now: Timestamp,
 ) -> Result<Row> {
     let of = |pki| branch(pki, scenario, generation);
@@ -110,8 +112,15 @@ pub(super) async fn build(
             let crossed = a.cross_sign(&b.cpo1, Kind::CpoSub1, Reach::WithinPath, now)?;
             replace(&mut setup.shown.chain, 2, crossed)?;
         }
-        Scenario::SecondLeaf => return second(scenario, generation, (pki_a, pki_b), setup, now).await,
-        Scenario::OverTheAir => return over_the_air(scenario, generation, (pki_a, pki_b), setup, now).await,
+        Scenario::SecondLeaf | Scenario::OverTheAir => {
+            let service = service.context("PKI-A is not served")?;
+            let pkis = (pki_a, pki_b);
+            return if scenario == Scenario::SecondLeaf {
+                second(scenario, generation, pkis, service, setup, now).await
+            } else {
+                over_the_air(scenario, generation, pkis, service, setup, now).await
+            };
+        }
         Scenario::Expired => {
             setup.shown = a.station_valid(Hours(-20, -1), now)?;
             expected = no(Side::Vehicle, tls::CERTIFICATE_EXPIRED, Some(45), 10);
@@ -256,14 +265,17 @@ async fn second(
     scenario: Scenario,
     generation: Generation,
     (pki_a, pki_b): (&Pki, &Pki),
+    service: &Service,
     mut setup: Setup,
     now: Timestamp,
 ) -> Result<Row> {
     let (a, b) = (pki_a.of(generation), pki_b.of(generation));
+    // PKI-A is the one that is served.
+    let root = service.v2g(generation)?;
+    setup.roots = vec![root.clone()];
     let (car, post) = setup.ready(generation, a, now)?;
     let mut log = first_try(&car, &post, now).await?;
-    let pool = [pki_a, pki_b];
-    let leaf = second_leaf(&RootPool(&pool), &a.v2g.name, generation, now, &mut log)?;
+    let leaf = second_leaf(service, &name_of(&root), generation, now, &mut log).await?;
     let own = setup.shown.clone();
     post.server.replace_credentials(&[own.clone(), leaf.clone()])?;
     log.push(Event::new(
@@ -304,15 +316,19 @@ async fn over_the_air(
     scenario: Scenario,
     generation: Generation,
     (pki_a, pki_b): (&Pki, &Pki),
+    service: &Service,
     setup: Setup,
     now: Timestamp,
 ) -> Result<Row> {
     let (a, b) = (pki_a.of(generation), pki_b.of(generation));
     let (mut car, post) = setup.ready(generation, a, now)?;
     let mut log = first_try(&car, &post, now).await?;
-    let pool = [pki_a, pki_b];
+    service.publish_root(&b.v2g.der).await?;
     let (mut back_end, mut store) = OemBackEnd::with_vehicle(setup.roots.clone(), now)?;
-    let list = back_end.send_root(&RootPool(&pool), &b.v2g.name, &store, now, &mut log)?;
+    let sent = back_end
+        .send_root(service, &b.v2g.name, &store, now, &mut log)
+        .await?;
+    let list = carry(&sent).await?;
     // One octet changed on the way: the vehicle must notice, and keep what it has.
     let mut bent = list.clone();
     if let Some(octet) = bent.get_mut(list.len() / 2) {

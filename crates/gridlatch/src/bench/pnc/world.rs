@@ -137,24 +137,6 @@ impl Branch {
         Ok(self.credential("station", leaf, &[&self.cpo2, &self.cpo1]))
     }
 
-    /// A station's leaf for a key that was made elsewhere, as an enrolment gives it.
-    pub(super) fn station_for(&self, name: &str, spki: &[u8], now: Timestamp) -> Result<Vec<Vec<u8>>> {
-        let leaf = certify(
-            &Wish {
-                profile: self.profile(Kind::SeccLeaf),
-                algorithm: self.algorithm,
-                name,
-                organization: &format!("PKI-{}", self.letter),
-                issuer: Some(&self.cpo2),
-                hours: USUAL,
-                now,
-            },
-            spki,
-            &self.cpo2.key,
-        )?;
-        Ok(vec![leaf, self.cpo2.der.clone(), self.cpo1.der.clone()])
-    }
-
     /// The certificate that the sub-CA 2 had before it was renewed with the same key.
     pub(super) fn expired_sub2(&self, now: Timestamp) -> Result<Vec<u8>> {
         certify(

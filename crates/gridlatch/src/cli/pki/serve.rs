@@ -140,7 +140,8 @@ async fn wait_for_stop() {
     }
 }
 
-fn names(hosts: &[String]) -> Vec<AltName> {
+/// The names of this machine, and those clients reach it by.
+pub(crate) fn names(hosts: &[String]) -> Vec<AltName> {
     ["localhost", "127.0.0.1", "::1"]
         .into_iter()
         .chain(hosts.iter().map(String::as_str))
@@ -153,7 +154,7 @@ fn names(hosts: &[String]) -> Vec<AltName> {
 }
 
 /// The service's certificate: the one of the last run while it is good and has these names, else another.
-async fn credential(ca: &Ca, folder: &Path, names: &[AltName]) -> Result<Credential, CliError> {
+pub(crate) async fn credential(ca: &Ca, folder: &Path, names: &[AltName]) -> Result<Credential, CliError> {
     let stem = folder.join("services");
     let (cert, key) = (stem.with_extension("crt.pem"), stem.with_extension("key.pem"));
     let wanted = format!("{names:?}");

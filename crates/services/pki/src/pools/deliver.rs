@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use gridlatch_fetch::Ask;
 use gridlatch_host::Shutdown;
 use gridlatch_store::PoolDelivery;
 use gridlatch_tls::WebClient;
 use gridlatch_vocab::Timestamp;
 use gridlatch_vocab::catalogue::pools as codes;
-use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use tokio::net::TcpStream;
 
-use super::places::Target;
 use super::{Pools, hook};
 
 /// How often the queue is looked at.
@@ -24,8 +24,8 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 const MAX_ATTEMPTS: i64 = 12;
 /// The longest pause between two attempts, seconds.
 const MAX_PAUSE: i64 = 4 * 3600;
-/// Bytes of an answer that are looked at: the status line.
-const MAX_ANSWER: u64 = 1024;
+/// Bytes of an answer's body; a longer one counts as a failure.
+const MAX_ANSWER: usize = 64 * 1024;
 
 pub(super) async fn run(pools: &Pools, stop: Shutdown) {
     loop {
@@ -90,75 +90,39 @@ async fn attempt(pools: &Pools, delivery: &PoolDelivery) -> Result<(), String> {
     let stream = TcpStream::connect((target.host(), target.port()))
         .await
         .map_err(|error| format!("cannot connect: {error}"))?;
-    let request = request(&target, &hook.secret, &delivery.body);
-    if target.plain() {
-        return exchange(stream, &request).await;
-    }
-    let client = WebClient::new(&[]).map_err(|error| error.to_string())?;
-    let stream = client
-        .connect(stream, target.host())
-        .await
-        .map_err(|error| error.to_string())?;
-    exchange(stream, &request).await
-}
-
-fn request(target: &Target, secret: &str, body: &str) -> Vec<u8> {
-    let signature = hex::encode(hmac_sha256(secret.as_bytes(), body.as_bytes()));
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
-         payload-signature: {signature}\r\nX-Hubject-Signature: sha256={signature}\r\nUser-Agent: gridlatch\r\n\
-         Connection: close\r\n\r\n{body}",
-        path = target.path,
-        host = target.authority(),
-        length = body.len(),
-    )
-    .into_bytes()
-}
-
-/// Sends the request and reads the status; redirections are not followed.
-async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("the connection broke: {error}");
-    stream.write_all(request).await.map_err(failed)?;
-    stream.flush().await.map_err(failed)?;
-    let mut answer = Vec::new();
-    let mut reader = stream.take(MAX_ANSWER);
-    loop {
-        let read = reader.read_buf(&mut answer).await.map_err(failed)?;
-        if read == 0 || answer.contains(&b'\n') {
-            break;
-        }
-    }
-    let line = answer.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let line = core::str::from_utf8(line).unwrap_or_default();
-    let mut words = line.split_ascii_whitespace();
-    match (
-        words.next(),
-        words.next().and_then(|status| status.parse::<u16>().ok()),
-    ) {
-        (Some(version), Some(200..=299)) if version.starts_with("HTTP/1.") => Ok(()),
-        (Some(version), Some(status)) if version.starts_with("HTTP/1.") => Err(format!("answered {status}")),
-        _ => Err("did not answer in HTTP".to_owned()),
-    }
-}
-
-/// HMAC-SHA-256 (RFC 2104).
-pub(super) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut block = [0_u8; 64];
-    if key.len() > block.len() {
-        block[..32].copy_from_slice(&Sha256::digest(key));
+    let place = target.authority();
+    let signature = signature(hook.secret.as_bytes(), delivery.body.as_bytes());
+    let ask = Ask {
+        method: "POST",
+        place: &place,
+        path: &target.path,
+        fields: &[
+            ("content-type", "application/json".to_owned()),
+            ("payload-signature", signature.clone()),
+            ("x-hubject-signature", format!("sha256={signature}")),
+        ],
+        body: delivery.body.clone().into_bytes(),
+    };
+    let answered = if target.plain() {
+        gridlatch_fetch::ask(stream, ask, MAX_ANSWER).await
     } else {
-        for (slot, byte) in block.iter_mut().zip(key) {
-            *slot = *byte;
-        }
+        let client = WebClient::new(&[]).map_err(|error| error.to_string())?;
+        let stream = client
+            .connect(stream, target.host())
+            .await
+            .map_err(|error| error.to_string())?;
+        gridlatch_fetch::ask(stream, ask, MAX_ANSWER).await
+    };
+    match answered.map_err(|error| error.to_string())?.status {
+        200..=299 => Ok(()),
+        status => Err(format!("answered {status}")),
     }
-    let pad = |value: u8| block.map(|byte| byte ^ value);
-    let inner = Sha256::new()
-        .chain_update(pad(0x36))
-        .chain_update(message)
-        .finalize();
-    Sha256::new()
-        .chain_update(pad(0x5c))
-        .chain_update(inner)
-        .finalize()
-        .into()
+}
+
+/// HMAC-SHA-256 (RFC 2104) of the body, lower-case hexadecimal.
+pub(super) fn signature(secret: &[u8], body: &[u8]) -> String {
+    // A key of any length will do, so there is nothing to refuse.
+    Hmac::<Sha256>::new_from_slice(secret)
+        .map(|mac| hex::encode(mac.chain_update(body).finalize().into_bytes()))
+        .unwrap_or_default()
 }

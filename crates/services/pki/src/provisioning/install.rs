@@ -12,10 +12,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::trust::{fingerprint, summary};
 use super::{
-    Installed, Order, Provisioner, ProvisioningError, REMEMBERED, RootKind, session_generation,
-    stored_generation,
+    Installed, Order, Provisioner, ProvisioningError, RootKind, session_generation, stored_generation,
 };
 
+/// How long a request for an update gets the same answer again, seconds: a station may have lost the first one.
+/// Longer than any charging session waits; after that the request is a replay.
+const REPEATED: i64 = 3_600;
 /// Who owns vehicles and contracts that came about on demand.
 const ON_DEMAND: &str = "on-demand";
 
@@ -244,18 +246,19 @@ async fn update(
                 "this contract is no longer in the pool, or is signed for a V2G root the vehicle does not know",
             )
         })?;
-    let digest: [u8; 32] = Sha256::digest(exi).into();
-    if let Some(signed) = remembered(this, &digest) {
-        return Ok(Found {
-            signed,
-            emaid,
-            pcid: standing.pcid,
-            remaining: 0,
-            cps_root: standing.cps_root,
-        });
+    let digest = hex::encode(Sha256::digest(exi));
+    let found = |signed, standing: PoolContract| Found {
+        signed,
+        emaid: emaid.clone(),
+        pcid: standing.pcid,
+        remaining: 0,
+        cps_root: standing.cps_root,
+    };
+    if let Some(signed) = answered(this, generation, &digest).await? {
+        return Ok(found(signed, standing));
     }
     let order = Order {
-        owner: standing.owner,
+        owner: standing.owner.clone(),
         pcid: standing.pcid.clone(),
         emaid: emaid.clone(),
         generation,
@@ -263,37 +266,39 @@ async fn update(
         not_after: None,
         cps_root: Some(standing.cps_root.clone()),
     };
+    let until = summary(leaf, "the contract certificate")?.not_after;
     let (signed, _) = this.make(&order, leaf.to_vec()).await?;
-    remember(this, digest, signed.clone());
-    Ok(Found {
-        signed,
-        emaid,
-        pcid: standing.pcid,
-        remaining: 0,
-        cps_root: standing.cps_root,
-    })
-}
-
-fn remembered(this: &Provisioner, digest: &[u8; 32]) -> Option<SignedContract> {
-    let updates = this
-        .updates
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    updates
-        .iter()
-        .find(|(known, _)| known == digest)
-        .map(|(_, signed)| signed.clone())
-}
-
-fn remember(this: &Provisioner, digest: [u8; 32], signed: SignedContract) {
-    let mut updates = this
-        .updates
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    if updates.len() == REMEMBERED {
-        updates.pop_front();
+    let message = signed.encode(Action::Install, &[0; 8], 0, this.now())?;
+    if this
+        .store
+        .pool_update_put(&digest, &message, this.now(), until)
+        .await?
+    {
+        return Ok(found(signed, standing));
     }
-    updates.push_back((digest, signed));
+    // The same request came twice at once: the answer that was kept first is the answer.
+    let first = answered(this, generation, &digest).await?;
+    Ok(found(first.unwrap_or(signed), standing))
+}
+
+/// What a request for an update was answered with, if it was. A repetition soon after has lost its answer on the
+/// way; one that comes later is a replay.
+async fn answered(
+    this: &Provisioner,
+    generation: Generation,
+    digest: &str,
+) -> Result<Option<SignedContract>, ProvisioningError> {
+    let Some(known) = this.store.pool_update(digest).await? else {
+        return Ok(None);
+    };
+    if this.now().0 - known.at.0 > time::Duration::seconds(REPEATED) {
+        return Err(ProvisioningError::new(
+            codes::REQUEST_REPLAYED,
+            Refusal::Failed,
+            format!("this request was answered at {}", known.at.to_rfc3339()),
+        ));
+    }
+    decoded(&known.message, generation).map(Some)
 }
 
 /// Signed contract data as the pool keeps it.
@@ -301,8 +306,11 @@ pub(crate) fn stored(
     contract: &PoolContract,
     generation: Generation,
 ) -> Result<SignedContract, ProvisioningError> {
-    let answer = Answer::decode(session_generation(generation), Action::Install, &contract.message)?;
-    match answer {
+    decoded(&contract.message, generation)
+}
+
+fn decoded(message: &[u8], generation: Generation) -> Result<SignedContract, ProvisioningError> {
+    match Answer::decode(session_generation(generation), Action::Install, message)? {
         Answer::Contract(signed) => Ok(*signed),
         Answer::Refused(_) => Err(ProvisioningError::new(
             codes::UNMAKEABLE,

@@ -96,10 +96,7 @@ async fn a_maker_hears_of_contracts_for_its_vehicles_signed_and_again_after_a_fa
     assert_eq!(heard.len(), 2, "and nothing for the other maker");
     let secret = hook["secret"].as_str().unwrap();
     for (signature, body) in &heard {
-        assert_eq!(
-            *signature,
-            hex::encode(deliver::hmac_sha256(secret.as_bytes(), body.as_bytes()))
-        );
+        assert_eq!(*signature, deliver::signature(secret.as_bytes(), body.as_bytes()));
         let body: Value = serde_json::from_str(body).unwrap();
         assert_eq!(body["payload"]["emaid"], "DEGDLC00000061");
         assert_eq!(body["payload"]["pcid"], json!(car.vehicle.pcid().reveal()));

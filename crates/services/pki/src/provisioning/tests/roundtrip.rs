@@ -50,7 +50,8 @@ async fn a_vehicle_of_either_standard_gets_a_contract_that_only_it_can_open() {
 }
 
 #[tokio::test]
-async fn an_update_is_sealed_for_the_old_contract_and_a_replay_gets_the_same_certificate() {
+async fn an_update_is_sealed_for_the_old_contract_and_repeated_it_gets_the_same_certificate_until_it_is_a_replay()
+ {
     let world = World::new(true).await;
     let car = world.car("bob", Generation::Iso2);
     let installed = world
@@ -97,7 +98,34 @@ async fn an_update_is_sealed_for_the_old_contract_and_a_replay_gets_the_same_cer
         &key,
         &pcid,
     );
-    assert_eq!(again, new_chain, "a replay makes no second certificate");
+    assert_eq!(again, new_chain, "a repetition makes no second certificate");
+    // Another process on the same database: soon after it repeats the answer, later it refuses.
+    let restarted = |hours: i64| {
+        let settings = Settings {
+            clock: Arc::new(move || Timestamp(clock().0 + time::Duration::hours(hours))),
+            kdf: Kdf::default(),
+            on_demand: None,
+            intermediates: world.pki.oem_sub_cas(),
+        };
+        Provisioner::new(
+            world.provisioner.store().clone(),
+            Arc::<DevPki>::clone(&world.pki),
+            settings,
+            Arc::<Told>::clone(&world.told),
+        )
+    };
+    let soon = restarted(0)
+        .install(Generation::Iso2, Action::Update, &request)
+        .await
+        .unwrap();
+    let (again, _) = open(&world, Generation::Iso2, Action::Update, &soon.exi, &key, &pcid);
+    assert_eq!(again, new_chain, "a restart makes no second certificate");
+    let replayed = restarted(2)
+        .install(Generation::Iso2, Action::Update, &request)
+        .await
+        .unwrap_err();
+    assert_eq!(replayed.code(), codes::REQUEST_REPLAYED);
+    assert!(replayed.exi().is_some(), "the vehicle is told");
     // Once the contract is withdrawn there is no update either.
     assert!(
         world
