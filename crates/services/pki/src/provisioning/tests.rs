@@ -7,7 +7,7 @@ mod running_ca;
 use std::sync::Mutex;
 
 use gridlatch_keys::{FileKey, OpensslVerifier, Signer};
-use gridlatch_session::provisioning::{Answer, Installation, RootId, agree_p256, open_iso2};
+use gridlatch_session::provisioning::{Answer, Installation, RootId, SignedContract, agree_p256, open_iso2};
 use gridlatch_trust::profile::Kind;
 use gridlatch_trust::{certificate, verdict};
 
