@@ -12,6 +12,7 @@ mod certificates_renewed;
 mod command_line;
 mod console_browser;
 mod contract_over_the_cable;
+mod contract_refused;
 mod contract_revoked;
 mod josev_car;
 mod josev_station;

@@ -83,22 +83,27 @@ fn verdict(code: &str) -> (Code, Blame, &'static str) {
         "certificateexpired" | "certificatenotyetvalid" => (
             session::STATION_REFUSED,
             Blame::Pki,
-            ": the contract certificate is outside its validity",
+            ": the certificate it was shown is outside its validity",
         ),
         "certificaterevoked" => (
             session::STATION_REFUSED,
             Blame::Pki,
-            ": the contract certificate is revoked",
+            ": the certificate it was shown is revoked",
         ),
         "certchainerror" | "certificatevalidationerror" => (
             session::STATION_REFUSED,
             Blame::Pki,
-            ": the contract chain does not lead to a root it trusts",
+            ": the chain it was shown does not lead to a root it trusts",
         ),
         "nocertificateavailable" => (
             session::STATION_REFUSED,
             Blame::Platform,
             ": no contract is to be had here, or it cannot verify the one it was shown",
+        ),
+        "nocontractmatchingpcidfound" => (
+            session::STATION_REFUSED,
+            Blame::Platform,
+            ": no contract for this vehicle is to be had here",
         ),
         "certificatenotallowedatthisevse"
         | "contractcanceled"
