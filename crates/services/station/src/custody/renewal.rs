@@ -39,7 +39,7 @@ impl Custody {
                     "{}-{}-{}",
                     self.0.config.station,
                     usage.folder(),
-                    gridlatch_host::now().0.unix_timestamp()
+                    gridlatch_host::now().0.unix_timestamp_nanos()
                 );
                 let key = self.0.disk.new_pending(usage, &name)?;
                 self.state().pending.insert(usage, key.clone());
