@@ -10,7 +10,7 @@ use gridlatch_testkit::{binary, need, python, temp};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::running_up::{SOON, Up, list};
+use crate::running_up::{SOON, Up, list, wait};
 
 /// Charges once; the signed bill as REST gives it.
 fn charged(up: &Up, words: &str) -> Result<String> {
@@ -263,7 +263,11 @@ fn revoked() -> Result<()> {
         "--reason",
         "superseded",
     ])?;
-    let (code, said) = verify(&before, &ask)?;
+    // The responder is another process than the one that revoked: it looks every moment.
+    let (code, said) = wait("the revocation", SOON, || {
+        let (code, said) = verify(&before, &ask)?;
+        Ok((said["revocation"]["status"] != "unknown").then_some((code, said)))
+    })?;
     ensure!(
         code == 0 && said["revocation"]["status"] == "revoked_since",
         "{said}"
