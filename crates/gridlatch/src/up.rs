@@ -25,7 +25,7 @@ use gridlatch_pki::ca::Ca;
 use gridlatch_pki::dev::{self, DevPki, VehicleName};
 use gridlatch_pki::pools::{Place, Pools};
 use gridlatch_platform::{
-    BillSigner, ContractProvider, Platform, PlatformConfig, PlatformHandle, StationCheck,
+    BillSigner, ContractProvider, OwnTrust, Platform, PlatformConfig, PlatformHandle, StationCheck,
 };
 use gridlatch_store::{Store, TokenStatus};
 use gridlatch_tls::{PlatformServer, PlatformServerConfig};
@@ -251,6 +251,11 @@ async fn start_platform(
     store: &Store,
     (hub, shutdown): (&Hub, &Shutdown),
 ) -> Result<PlatformHandle> {
+    let own_trust = OwnTrust {
+        server: pki.platform_server()?.chain,
+        csms_roots: pki.csms_roots(),
+        known: [pki.v2g_roots(), pki.oem_roots()].concat(),
+    };
     let check = asked.check();
     let bills = pki.bill_signer()?;
     let settings = PlatformConfig {
@@ -262,6 +267,7 @@ async fn start_platform(
             listener: Some(Arc::clone(port)),
         }),
         authority: Some(Arc::new(authority::ForStations(ca.clone()))),
+        own_trust,
         contracts: Some(contracts),
         bill_signer: Some(BillSigner {
             chain: bills.chain,

@@ -341,6 +341,18 @@ pub fn subject_der(certificate: &[u8]) -> Result<Vec<u8>, CertificateError> {
         .map_err(|_| CertificateError::Malformed)
 }
 
+/// The issuer's name in DER, as revocation lists name an issuer.
+///
+/// # Errors
+/// As [`parse`].
+pub fn issuer_der(certificate: &[u8]) -> Result<Vec<u8>, CertificateError> {
+    parse(certificate)?
+        .tbs_certificate
+        .issuer
+        .to_der()
+        .map_err(|_| CertificateError::Malformed)
+}
+
 /// The subject key identifier; empty when the certificate has none or cannot be read.
 #[must_use]
 pub fn subject_key_id(der: &[u8]) -> Vec<u8> {

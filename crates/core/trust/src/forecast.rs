@@ -4,6 +4,8 @@
 //! The verdict is [`crate::verdict`]'s, with the date as an argument: what is foretold is what would
 //! happen, missing roots and unfit certificates included. Signatures are checked once.
 
+pub mod ends;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -231,7 +233,8 @@ pub const fn judges_of(kind: Kind) -> &'static [(Role, Kind)] {
         Kind::SeccLeaf | Kind::CpsLeaf => &[(Role::Vehicle, Kind::V2gRoot)],
         Kind::VehicleLeaf => &[(Role::Station, Kind::OemRoot)],
         Kind::OemProvisioning => &[(Role::BackEnd, Kind::OemRoot)],
-        Kind::ContractLeaf => &[(Role::Station, Kind::MoRoot), (Role::BackEnd, Kind::MoRoot)],
+        // Of a contract a back end may keep the CAs alone: the leaf names a person.
+        Kind::ContractLeaf | Kind::MoSub2 => &[(Role::Station, Kind::MoRoot), (Role::BackEnd, Kind::MoRoot)],
         Kind::StationClient => &[(Role::BackEnd, Kind::CsmsRoot)],
         Kind::CsmsServer => &[(Role::Station, Kind::CsmsRoot)],
         _ => &[],
@@ -288,7 +291,9 @@ fn first_no(
             let validity = &parsed.tbs_certificate.validity;
             dates.insert(timestamp(&validity.not_before));
             dates.insert(Timestamp(
-                timestamp(&validity.not_after).0 + time::Duration::SECOND,
+                timestamp(&validity.not_after)
+                    .0
+                    .saturating_add(time::Duration::SECOND),
             ));
         }
     }

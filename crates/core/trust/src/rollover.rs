@@ -285,6 +285,19 @@ fn somebody(holder: &Holder, reason: &str) -> Blocker {
     }
 }
 
+/// Whether `link` proves that `old` vouches for `new`: it carries the name and key of the new root, is signed
+/// by the old one, and is valid at `now` (RFC 4210 section 4.4, new-with-old).
+#[must_use]
+pub fn vouched_for(old: &[u8], new: &[u8], link: &[u8], now: Timestamp, verifier: &dyn Verify) -> bool {
+    let (Ok(of_link), Ok(subject)) = (certificate::summary(link), certificate::subject_der(new)) else {
+        return false;
+    };
+    (of_link.not_before..=of_link.not_after).contains(&now)
+        && certificate::subject_der(link).is_ok_and(|name| name == subject)
+        && same_key(link, new)
+        && vouches(old, link, verifier)
+}
+
 fn same_key(one: &[u8], other: &[u8]) -> bool {
     matches!(
         (certificate::public_key_der(one), certificate::public_key_der(other)),

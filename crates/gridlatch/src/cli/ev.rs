@@ -4,7 +4,7 @@ mod args;
 mod bill;
 mod check;
 mod contract;
-mod http;
+pub(crate) mod http;
 mod order;
 mod show;
 
@@ -146,7 +146,7 @@ fn papers(args: &ChargeArgs) -> Result<(Option<TlsSetup>, Auth)> {
         ),
     };
     let tls = TlsSetup {
-        roots: pki.v2g_roots(),
+        roots: v2g_roots(args, &pki)?,
         identity,
         key_log: args.key_log.clone(),
         staple: if args.require_ocsp {
@@ -247,4 +247,17 @@ impl EnergyKind {
             Self::DcBpt => Energy::DcBpt,
         }
     }
+}
+
+/// The V2G roots of the car: those it was told, or all of the development PKI's.
+fn v2g_roots(args: &ChargeArgs, pki: &dev::DevPki) -> Result<Vec<Vec<u8>>> {
+    let mut roots = Vec::new();
+    for path in &args.v2g_root {
+        let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        roots.extend(
+            gridlatch_trust::certificate::from_pem(&text)
+                .with_context(|| format!("{} is not PEM", path.display()))?,
+        );
+    }
+    Ok(if roots.is_empty() { pki.v2g_roots() } else { roots })
 }

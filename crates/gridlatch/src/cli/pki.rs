@@ -6,11 +6,13 @@
 mod approve;
 mod backup;
 mod bundle;
+mod campaign;
 mod client;
 mod export;
 mod files;
 mod forecast;
 mod init;
+mod inventory;
 mod issue;
 mod key;
 mod list;
@@ -22,6 +24,7 @@ mod revoke;
 mod rollover;
 pub(crate) mod serve;
 mod show;
+mod succession;
 mod verify;
 mod why;
 
@@ -90,6 +93,8 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// What stops working on which date if nothing is done
     Forecast(forecast::ForecastArgs),
+    /// Who really holds which chains and roots, as of when
+    Inventory(inventory::InventoryArgs),
     /// Explain why a chain is trusted or not
     Why(why::WhyArgs),
     /// Issue a fleet's certificates again, with progress, and from where it stopped
@@ -131,8 +136,9 @@ pub(crate) fn run(command: PkiCommand) -> u8 {
             Command::Policy(args) => (args.format(), policy::run(args).await),
             Command::Reissue(args) => (args.place.format, reissue::run(args).await),
             // These need no CA, and have exit codes of their own.
-            Command::Forecast(args) => return forecast::run(&args),
-            Command::Rollover(args) => return rollover::run(&args),
+            Command::Forecast(args) => return forecast::run(&args).await,
+            Command::Inventory(args) => return inventory::run(&args).await,
+            Command::Rollover(args) => return rollover::run(&args).await,
             Command::Cross(args) => return rollover::run_cross(&args),
             Command::Link(args) => return rollover::run_link(&args),
         };

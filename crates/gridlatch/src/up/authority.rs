@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use gridlatch_host::{DataDir, Hub, now};
-use gridlatch_pki::ca::{Ca, CaError, Control, DATABASE, KeyRing, Requester, Role};
+use gridlatch_pki::ca::{Ca, CaError, Control, DATABASE, KeyRing, Requester, Role, Serial, World};
 use gridlatch_pki::dev::DevPki;
-use gridlatch_platform::{NotSigned, Signing, StationAuthority, StationCertificate};
+use gridlatch_platform::{NotSigned, Signed, Signing, StationAuthority, StationCertificate};
 use gridlatch_station::custody::CertificateUse;
 use gridlatch_trust::Profile;
 use gridlatch_trust::profile::Kind;
@@ -54,7 +54,7 @@ pub(crate) async fn open(data: &DataDir, pki: &DevPki, hub: &Hub) -> Result<Ca> 
         .context("the certification authority does not start")
 }
 
-/// The CA that signs what a station uses so.
+/// The CA that signs what a station is delivered with.
 pub(crate) const fn for_use(usage: CertificateUse) -> &'static str {
     match usage {
         CertificateUse::Platform => "ocpp/csms-sub",
@@ -74,20 +74,53 @@ impl StationAuthority for ForStations {
             StationCertificate::Vehicle => (CertificateUse::Vehicle, Profile::iso2(Kind::SeccLeaf)),
             StationCertificate::Vehicle20 => (CertificateUse::Vehicle20, Profile::iso20(Kind::SeccLeaf)),
         };
-        let authority = for_use(usage);
         Box::pin(async move {
+            let refused = |error: CaError| NotSigned {
+                code: error.code(),
+                message: error.to_string(),
+            };
+            // A rollover changes below which root it is signed, while this runs.
+            let authority = match usage {
+                CertificateUse::Platform => for_use(usage).to_owned(),
+                CertificateUse::Vehicle => self.0.issues_for_stations(World::Iso2).await.map_err(refused)?,
+                CertificateUse::Vehicle20 => {
+                    self.0.issues_for_stations(World::Iso20).await.map_err(refused)?
+                }
+            };
             let requester = Requester {
                 role: Role::Station,
                 id: station.to_string(),
             };
             self.0
-                .enroll(csr, authority, profile, requester)
+                .enroll(csr, &authority, profile, requester)
                 .await
                 .map(|issued| issued.chain)
-                .map_err(|error| NotSigned {
-                    code: error.code(),
-                    message: error.to_string(),
-                })
+                .map_err(refused)
+        })
+    }
+
+    fn signed<'a>(&'a self, serial: &'a str) -> Signed<'a> {
+        Box::pin(async move {
+            // OCPP drops leading zeros, and a half octet with them.
+            let digits = format!("{serial:0>width$}", width = serial.len().next_multiple_of(2));
+            let Some(serial) =
+                gridlatch_pki::ca::from_hex(&digits).and_then(|octets| Serial::from_octets(&octets))
+            else {
+                return Vec::new();
+            };
+            let mut found = Vec::new();
+            for authority in self.0.authorities() {
+                if authority.profile.kind != Kind::CpoSub2 {
+                    continue;
+                }
+                if let (Ok(Some(record)), Ok(above)) = (
+                    self.0.find(&authority.name, serial).await,
+                    self.0.chain(&authority.name),
+                ) {
+                    found.push(std::iter::once(record.der).chain(above).collect());
+                }
+            }
+            found
         })
     }
 }

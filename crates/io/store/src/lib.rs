@@ -7,6 +7,7 @@
 //! Deliberately absent: prices, OCPP and HTTP. The store keeps and finds; it does not decide.
 #![forbid(unsafe_code)]
 
+mod campaign;
 mod cdr;
 mod engine;
 mod error;
@@ -25,10 +26,12 @@ mod setting;
 mod station;
 mod token;
 mod transaction;
+mod trust;
 mod variable;
 mod views;
 mod writer;
 
+pub use campaign::{CAMPAIGN_ATTEMPTS, CampaignCounts, CampaignRow, CampaignStation, NewCampaign};
 pub use cdr::{CdrRecord, NewCdr};
 pub use error::{Result, StoreError};
 pub use event::StoredEvent;
@@ -44,6 +47,7 @@ pub use session::{BillSummary, Session};
 pub use station::{BootInfo, ConnectorRecord, StationRecord};
 pub use token::{TokenRecord, TokenStatus};
 pub use transaction::{EventKind, Recorded, Sample, TokenUse, TransactionRecord};
+pub use trust::{SeenChain, TrustAnswer};
 pub use variable::VariableRecord;
 pub use views::{EventQuery, RegisterSpan};
 

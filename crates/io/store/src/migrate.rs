@@ -1,10 +1,10 @@
 //! The schema, one numbered step after another; a step that was released is never edited.
 
 use crate::engine::{Conn, params};
-use crate::{Result, StoreError, pool};
+use crate::{Result, StoreError, pool, trust};
 
 /// Steps in order; the version of a database is how many of them it has seen.
-const STEPS: &[&[&str]] = &[STEP_1, pool::STEP, PKI, RECEIPTS, pool::update::STEP];
+const STEPS: &[&[&str]] = &[STEP_1, pool::STEP, PKI, RECEIPTS, pool::update::STEP, trust::STEP];
 
 /// Brings the schema up to date.
 pub(crate) async fn run(conn: &mut Conn) -> Result<()> {

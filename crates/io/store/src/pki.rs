@@ -9,6 +9,7 @@ mod approval;
 mod authority;
 mod certificate;
 mod crl;
+mod ends;
 pub(crate) mod intake;
 mod revocation;
 #[cfg(test)]
@@ -18,4 +19,5 @@ pub use approval::{Approval, RequestRow};
 pub use authority::{AuthorityRow, NewAuthority, SignerRow};
 pub use certificate::{CertificateRow, Inserted, Listing, NewCertificate};
 pub use crl::CrlRow;
+pub use ends::EndRow;
 pub use revocation::{ReleaseOutcome, RevocationRow, RevokeOutcome};

@@ -25,6 +25,7 @@ mod reason;
 mod renew;
 mod revoke;
 mod serial;
+mod succession;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +54,7 @@ pub use policy::{Policy, Requester, Role};
 pub use query::{CertificateQuery, Record};
 pub use revoke::Revocation;
 pub use serial::{InvalidSerial, Serial};
+pub use succession::Succession;
 
 pub use crate::tree::World;
 pub use gridlatch_trust::revocation::Reason;

@@ -290,3 +290,107 @@ fn a_broken_inventory_is_refused_with_the_holder() {
         assert_eq!(error.code(), rollover::INVENTORY_UNREADABLE);
     }
 }
+
+/// `openssl verify` at a time; what it says when it does not accept.
+fn openssl_at(root: &[u8], extra: &[Vec<u8>], chain: &[Vec<u8>], at: Timestamp) -> Result<(), String> {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, all: &[Vec<u8>]| {
+        let path = dir.path().join(name);
+        let text: String = all.iter().map(|der| certificate::to_pem(der)).collect();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let untrusted = [&chain[1..], extra].concat();
+    let output = std::process::Command::new("openssl")
+        .args([
+            "verify",
+            "-attime",
+            &(at.unix_millis().div_euclid(1000)).to_string(),
+        ])
+        .arg("-CAfile")
+        .arg(write("root.pem", &[root.to_vec()]))
+        .arg("-untrusted")
+        .arg(write("untrusted.pem", &untrusted))
+        .arg(write("leaf.pem", &chain[..1]))
+        .output()
+        .unwrap();
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    ))
+}
+
+/// Leaves whose end is their own, their sub-CA's, the one's above, the root's; and one that a
+/// cross-certificate keeps alive. What the forecast names is what OpenSSL says at that date, and the two
+/// seconds before it OpenSSL still says yes.
+#[test]
+fn openssl_says_at_the_foretold_date_what_was_foretold() {
+    if let Some(reason) = gridlatch_testkit::missing(&[gridlatch_testkit::Need::openssl]) {
+        return gridlatch_testkit::skip(&reason);
+    }
+    // Ends of root, sub 1, sub 2, leaf, in days; the first of them breaks the chain.
+    let cases = [
+        (900, 700, 600, 80),
+        (900, 700, 50, 80),
+        (900, 40, 600, 80),
+        (30, 700, 600, 80),
+        (900, 80, 80, 80),
+        (71, 72, 73, 74),
+    ];
+    let long = world("A", (4000, 700, 650));
+    for ends in cases {
+        // A leaf is cut to its issuer's end: it is made below long-lived CAs, and shown with short ones
+        // that have the same names and keys.
+        let leaf = issue(Kind::SeccLeaf, "DE*TST*E1", Some(&long.sub2), (-1, ends.3));
+        let root = issue(Kind::V2gRoot, "A root", None, (-10, ends.0));
+        let sub1 = issue(Kind::CpoSub1, "A sub1", Some(&long.root), (-10, ends.1));
+        let sub2 = issue(Kind::CpoSub2, "A sub2", Some(&long.sub1), (-10, ends.2));
+        let held = Held {
+            profile: Profile::iso2(Kind::SeccLeaf),
+            chain: vec![leaf, sub2, sub1],
+        };
+        let holders = [station("s", vec![held.clone()]), vehicle("v", &[&root])];
+        let found = breaks(&holders, day(0), day(1000), &OpensslVerifier);
+        assert_eq!(found.len(), 1, "{ends:?}: {found:#?}");
+        let at = found[0].at;
+        let first = [ends.0, ends.1, ends.2, ends.3].into_iter().min().unwrap();
+        assert!(at > day(first) && at <= day(first + 1), "{ends:?}: {at:?}");
+        // OpenSSL ends a certificate at its last second, RFC 5280 after it: two seconds before, both believe.
+        let before = Timestamp(at.0 - time::Duration::seconds(2));
+        openssl_at(&root, &[], &held.chain, before).unwrap_or_else(|said| panic!("{ends:?}: {said}"));
+        let said = openssl_at(&root, &[], &held.chain, at).unwrap_err();
+        assert!(said.contains("expired"), "{ends:?}: {said}");
+    }
+
+    // Two chains of one station: the sub-CA ends, its cross-certificate under another root goes on.
+    let other = issue(Kind::V2gRoot, "B root", None, (-10, 4000));
+    let leaf = issue(Kind::SeccLeaf, "DE*TST*E1", Some(&long.sub2), (-1, 90));
+    let (sub1, cross) = (
+        issue(Kind::CpoSub1, "A sub1", Some(&long.root), (-10, 40)),
+        issue(Kind::CpoSub1, "A sub1", Some(&other), (-10, 70)),
+    );
+    let shown = |top: &Vec<u8>| Held {
+        profile: Profile::iso2(Kind::SeccLeaf),
+        chain: vec![leaf.clone(), long.sub2.clone(), top.clone()],
+    };
+    let holders = [
+        station("s", vec![shown(&sub1), shown(&cross)]),
+        vehicle("both", &[&long.root, &other]),
+        vehicle("old", &[&long.root]),
+    ];
+    let found = breaks(&holders, day(0), day(1000), &OpensslVerifier);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].refused_by.contains("old") && found[1].refused_by.contains("both"));
+    for (one, root, chain) in [
+        (&found[0], &long.root, shown(&sub1).chain),
+        (&found[1], &other, shown(&cross).chain),
+    ] {
+        let before = Timestamp(one.at.0 - time::Duration::seconds(2));
+        openssl_at(root, &[], &chain, before).unwrap_or_else(|said| panic!("{said}"));
+        openssl_at(root, &[], &chain, one.at).unwrap_err();
+    }
+}

@@ -15,6 +15,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The common name of its verified certificate; `None` on a port without TLS.
     pub common_name: Option<String>,
+    /// The chain it proved itself with, DER, leaf first; empty on a port without TLS.
+    pub chain: Vec<Vec<u8>>,
     /// TLS version and suite, for the log.
     pub security: String,
     /// The path its certificate was believed by, DER: leaf first, root last; empty without TLS.
@@ -66,6 +68,7 @@ impl Accept for Plaintext {
         let peer = Peer {
             address,
             common_name: None,
+            chain: Vec::new(),
             security: "none".to_owned(),
             path: Vec::new(),
         };

@@ -46,9 +46,19 @@ pub struct NotSigned {
 /// What [`StationAuthority::sign`] returns: the chain in DER, leaf first, without the root.
 pub type Signing<'a> = Pin<Box<dyn Future<Output = Result<Vec<Vec<u8>>, NotSigned>> + Send + 'a>>;
 
+/// What [`StationAuthority::signed`] returns: chains in DER, leaf first, without the root.
+pub type Signed<'a> = Pin<Box<dyn Future<Output = Vec<Vec<Vec<u8>>>> + Send + 'a>>;
+
 /// Signs certificates for stations.
 pub trait StationAuthority: Send + Sync + Debug {
     /// Has the request (PKCS#10 DER) of an authenticated station signed. The platform has checked that
     /// the station proved its identity; what the request may hold is the authority's policy.
     fn sign<'a>(&'a self, station: &'a StationId, usage: StationCertificate, csr: &'a [u8]) -> Signing<'a>;
+
+    /// The chains of what it signed with this serial number (hex), for stations that name what they hold by
+    /// hash. Several CAs may have given out one number; an authority that keeps nothing finds none.
+    fn signed<'a>(&'a self, serial: &'a str) -> Signed<'a> {
+        let _ = serial;
+        Box::pin(core::future::ready(Vec::new()))
+    }
 }

@@ -10,6 +10,7 @@ use gridlatch_tls::PlatformServer;
 
 use crate::authority::StationAuthority;
 use crate::provider::ContractProvider;
+use crate::trust::OwnTrust;
 
 /// How stations' client certificates are judged beyond the handshake.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub struct PlatformConfig {
     pub stations: Option<StationCheck>,
     /// Who signs certificates for stations; without one their requests are refused.
     pub authority: Option<Arc<dyn StationAuthority>>,
+    /// What the platform holds itself, for the inventory.
+    pub own_trust: OwnTrust,
     /// ISO 3166 alpha-2 country of the operator, for charge detail records.
     pub country_code: String,
     /// The operator's party id (ISO 15118), for charge detail records.
@@ -70,6 +73,7 @@ impl Default for PlatformConfig {
             revocation: None,
             stations: None,
             authority: None,
+            own_trust: OwnTrust::default(),
             country_code: "DE".to_owned(),
             party_id: "GDL".to_owned(),
             bill_signer: None,

@@ -76,9 +76,18 @@ pub(crate) async fn run(
         let message = format!("{station} is connected with a certificate; a weaker connection was refused");
         return emit(&state, &caller, catalogue::platform::STATION_DOWNGRADE, message);
     };
-    let (peer, security, path) = arrival.peer.map_or_else(Default::default, |peer| {
-        (peer.address.to_string(), peer.security, peer.path)
+    let (peer, security, chain, path) = arrival.peer.map_or_else(Default::default, |peer| {
+        (peer.address.to_string(), peer.security, peer.chain, peer.path)
     });
+    if !chain.is_empty() {
+        // What it proved itself with is what it holds; the connection does not wait for the note.
+        let (state, station) = (state.clone(), station.clone());
+        tokio::spawn(async move {
+            state
+                .saw_chain("station", station.as_str(), "station-client", &chain)
+                .await;
+        });
+    }
     state.hub().emit(
         Event::new(
             now(),

@@ -12,6 +12,7 @@ mod accept;
 mod authority;
 mod billing;
 mod bucket;
+mod campaign;
 mod commands;
 mod config;
 mod connection;
@@ -30,12 +31,15 @@ mod server;
 mod signing;
 mod state;
 mod tls;
+#[allow(unused_qualifications, reason = "utoipa writes them")]
+mod trust;
 mod upgrade;
 mod wire;
 
 pub use accept::{Accept, Peer, Plaintext, Refused};
-pub use authority::{NotSigned, Signing, StationAuthority, StationCertificate};
+pub use authority::{NotSigned, Signed, Signing, StationAuthority, StationCertificate};
 pub use billing::{OutletPlace, StationPlace};
+pub use campaign::{CampaignAction, CampaignError, CampaignOrder};
 pub use commands::{
     CertificateHash, Command, CommandError, CommandOutcome, InstalledCertificate, VariableGet,
     VariableResult, VariableSet,
@@ -44,6 +48,7 @@ pub use config::{BillSigner, PlatformConfig, StationCheck};
 pub use provider::{ContractProvider, ProvidedContract, Providing, ProvisioningAction, ProvisioningRefusal};
 pub use server::{Platform, PlatformError, PlatformHandle};
 pub use state::PlatformState;
+pub use trust::{AskProgress, DatedEnd, HeldBy, OwnTrust, Shown, TrustPage};
 
 /// How this service names itself in events.
 pub(crate) const SOURCE: &str = "platform";

@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use crate::state::PlatformState;
 
 pub mod auth;
+mod campaigns;
 mod cdrs;
 mod certificates;
 mod commands;
@@ -25,6 +26,7 @@ mod problem;
 mod sessions;
 mod stations;
 mod tariff;
+mod trust;
 
 pub use problem::Problem;
 
@@ -47,6 +49,7 @@ const PAGE: u32 = 500;
         (name = "sessions", description = "Charging sessions and their samples"),
         (name = "bills", description = "Charge detail records and the tariff"),
         (name = "events", description = "What happened"),
+        (name = "trust", description = "Who holds which certificates and roots"),
         (name = "health", description = "Whether the platform works")
     )
 )]
@@ -78,6 +81,14 @@ fn routes() -> OpenApiRouter<PlatformState> {
         .routes(routes!(certificates::renew))
         .routes(routes!(certificates::install))
         .routes(routes!(certificates::remove))
+        .routes(routes!(trust::ask, trust::asked))
+        .routes(routes!(campaigns::list, campaigns::start))
+        .routes(routes!(campaigns::detail))
+        .routes(routes!(campaigns::stations))
+        .routes(routes!(campaigns::stop))
+        .routes(routes!(campaigns::resume))
+        .routes(routes!(campaigns::undo))
+        .routes(routes!(trust::inventory))
         .routes(routes!(tariff::current, tariff::change));
     OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", api)
 }

@@ -84,6 +84,7 @@ impl Platform {
                 tracing::error!(%error, "the OCPP port stopped");
             }
         });
+        state.resume_campaigns().await?;
         Ok(PlatformHandle { ocpp_addr, state })
     }
 }

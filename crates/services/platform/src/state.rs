@@ -8,8 +8,10 @@ use gridlatch_store::{Store, StoreError};
 use gridlatch_vocab::{Event, EventSink as _, StationId, catalogue};
 
 use crate::PlatformConfig;
+use crate::campaign::Campaigns;
 use crate::registry::Registry;
 use crate::signing::Signing;
+use crate::trust::Asking;
 
 /// The platform. Cheap to clone; all clones are the same platform.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ struct Inner {
     hub: Hub,
     registry: Registry,
     signing: Signing,
+    asking: Asking,
+    campaigns: Campaigns,
     shutdown: Shutdown,
     /// The last charging profile and remote start number given out.
     numbers: AtomicI64,
@@ -44,6 +48,8 @@ impl PlatformState {
                 hub,
                 registry: Registry::default(),
                 signing: Signing::default(),
+                asking: Asking::default(),
+                campaigns: Campaigns::default(),
                 shutdown,
                 numbers: AtomicI64::new(last_number),
             }),
@@ -75,6 +81,16 @@ impl PlatformState {
     /// Stations' requests for certificates that are being answered.
     pub(crate) fn signing(&self) -> &Signing {
         &self.inner.signing
+    }
+
+    /// The round in which stations are asked what they hold.
+    pub(crate) fn asking(&self) -> &Asking {
+        &self.inner.asking
+    }
+
+    /// Campaigns that are being driven.
+    pub(crate) fn campaigns(&self) -> &Campaigns {
+        &self.inner.campaigns
     }
 
     pub(crate) fn shutdown(&self) -> &Shutdown {

@@ -34,6 +34,7 @@ impl Accept for PlatformServer {
             common_name: Some(name),
             security: format!("{} {}", handshake.version, handshake.suite),
             path: handshake.peer_path,
+            chain: handshake.peer_chain,
         };
         Ok((stream, peer))
     }

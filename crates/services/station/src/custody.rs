@@ -11,10 +11,11 @@ mod disk;
 mod installed;
 mod keys;
 mod renewal;
+mod retire;
 mod roots;
 mod shelf;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ struct State {
     pending: BTreeMap<CertificateUse, StationKey>,
     /// Roots beyond those of the configuration.
     roots: Vec<(RootUse, Vec<u8>)>,
+    /// Fingerprints of delivered roots and chains that are not used any more.
+    withdrawn: BTreeSet<String>,
     server: Option<Arc<VehicleServer>>,
 }
 
@@ -64,6 +67,7 @@ impl Custody {
     /// The folder cannot be used, or a pair in it is damaged.
     pub fn open(config: CustodyConfig, now: Timestamp) -> Result<Self, CustodyError> {
         let disk = Disk::open(&config.folder, config.keys.clone())?;
+        let withdrawn = disk.withdrawn()?;
         let mut shelves = BTreeMap::new();
         for usage in CertificateUse::ALL {
             let mut shelf = Shelf::default();
@@ -73,7 +77,11 @@ impl Custody {
                 config.platform.iter().collect()
             };
             for credential in delivered {
-                if credential.key.algorithm() == usage.algorithm() {
+                let gone = credential
+                    .chain
+                    .first()
+                    .is_some_and(|leaf| withdrawn.contains(&retire::print(leaf)));
+                if credential.key.algorithm() == usage.algorithm() && !gone {
                     shelf.add(Held::new(credential.clone(), None)?);
                 }
             }
@@ -94,6 +102,7 @@ impl Custody {
                 shelves,
                 pending,
                 roots,
+                withdrawn,
                 server: None,
             }),
             making: Mutex::new(()),

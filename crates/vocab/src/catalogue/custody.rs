@@ -12,8 +12,8 @@ codes! {
     NO_ROOT = "custody.no_root", Error, Platform, "What was to be installed as a root is not a root.",
         causes: ["a sub-CA or a leaf was sent", "the root has expired", "a root of another kind was named"],
         remedy: "Send the self-signed certificate at the top of the chain, under the use it has.";
-    IN_USE = "custody.in_use", Warning, Operator, "A root was not removed because a certificate in use leads to it, or because the station was delivered with it.",
-        causes: ["the station's certificates have not been replaced yet"], remedy: "Install certificates under the new root first; a delivered root is removed by configuration.";
+    IN_USE = "custody.in_use", Warning, Operator, "A root was not removed because the latest certificate of some use leads to it.",
+        causes: ["the station's certificates have not been replaced yet"], remedy: "Install certificates under the new root first.";
     UNKNOWN = "custody.unknown", Warning, Operator, "No installed certificate has the hash data that were named.",
         causes: ["it was removed already", "the hash data were computed with another algorithm"], remedy: "List what is installed with GetInstalledCertificateIds.";
     FULL = "custody.full", Warning, Operator, "No further certificate of this use can be kept.",

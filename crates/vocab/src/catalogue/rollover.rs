@@ -30,6 +30,26 @@ codes! {
     BROKEN_NOW = "rollover.broken_now", Error, Pki, "Something does not work already.",
         causes: ["a certificate has expired", "two holders that meet have no root in common"],
         remedy: "Do what the line says.";
+    CAMPAIGN_STARTED = "rollover.campaign_started", Notice, Nobody, "A change of roots or certificates at many stations began, or goes on.", causes: [], remedy: "Nothing; its progress is at /api/v1/campaigns.";
+    CAMPAIGN_DONE = "rollover.campaign_done", Notice, Nobody, "Every station of a campaign has a result.", causes: [], remedy: "Look at those that were refused or failed, if any.";
+    CAMPAIGN_STOPPED = "rollover.campaign_stopped", Error, Station, "A campaign stopped: as many stations failed as were allowed, or the operator said so.",
+        causes: ["stations refuse what they are told to install", "stations say that they installed it and do not list it", "the operator stopped it"],
+        remedy: "Read the results of its stations, correct the cause, and resume it; stations that are done are not told again.";
+    STATION_CHANGED = "rollover.station_changed", Info, Nobody, "A station did what a campaign told it, and what it lists shows it.", causes: [], remedy: "Nothing.";
+    ALREADY_SO = "rollover.already_so", Info, Nobody, "A station already holds what a campaign was to bring about.", causes: [], remedy: "Nothing.";
+    NOT_AS_SAID = "rollover.not_as_said", Error, Station, "A station said that it did what it was told, and what it lists does not show it.",
+        causes: ["its trust store is full or read-only", "it applies the change only after a restart", "it answers before it checks"],
+        remedy: "Ask it again with `gridlatch pki inventory --platform`; if it still does not list it, its maker has to correct it.";
+    NOT_VOUCHED = "rollover.not_vouched", Error, Pki, "A new root was not distributed, because nothing proves that the old one vouches for it.",
+        causes: ["no link certificate was given, or it does not belong to the two roots", "the link certificate has ended", "the station does not hold the old root"],
+        remedy: "Make it with `gridlatch pki link --way new-with-old`; where there is no old root, distribute without a link on purpose (--without-link).";
+    NO_SUCCESSOR = "rollover.no_successor", Error, Operator, "A root was not removed from a station that does not hold the one that replaces it.",
+        causes: ["the new root was not distributed to it"],
+        remedy: "Distribute the new root to it first.";
+    CAMPAIGN_REFUSED = "rollover.campaign_refused", Warning, Operator, "A campaign was not started or changed as asked.",
+        causes: ["its name is taken", "what it should install is no root", "it is not in the state for that"],
+        remedy: "Correct what the message names.";
+    INVENTORY_COLLECTED = "rollover.inventory_collected", Info, Nobody, "The charging stations were asked what certificates they hold.", causes: [], remedy: "Nothing.";
     INVENTORY_UNREADABLE = "rollover.inventory_unreadable", Error, Operator, "An inventory of trust stores cannot be read.",
         causes: ["not JSON of the documented form", "a certificate in it is not PEM", "it is larger than allowed"],
         remedy: "Compare it with the example in docs/rollover.md.";

@@ -20,6 +20,7 @@ mod keys_in_tokens;
 mod ocpp_python;
 mod peers_revoked;
 mod random_kills;
+mod root_rollover;
 mod running_up;
 mod signed_bill;
 mod staples_required;

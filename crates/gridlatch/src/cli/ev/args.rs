@@ -130,6 +130,9 @@ pub(crate) struct ChargeArgs {
     /// State of charge at the start
     #[arg(long, value_name = "PERCENT", default_value_t = 40.0)]
     pub(crate) soc: f64,
+    /// Trust these V2G roots (PEM) instead of those of the data folder: an old car, or a new one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) v2g_root: Vec<PathBuf>,
     /// Which vehicle of the development PKI
     #[arg(long, value_name = "NAME", default_value = "demo")]
     pub(crate) vehicle: String,

@@ -1,17 +1,21 @@
 //! `gridlatch pki forecast`: what stops working on which date if nothing is done.
 
-use std::collections::BTreeSet;
+mod ends;
+mod holders;
+mod print;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
-use gridlatch_host::DataDir;
+use anyhow::{Result, bail};
 use gridlatch_keys::OpensslVerifier;
-use gridlatch_pki::rollover::collect;
-use gridlatch_pki::rollover::inventory::{Inventory, MAX_OCTETS};
-use gridlatch_trust::forecast::{Break, Drift, breaks, drift, edition};
+use gridlatch_pki::rollover::inventory::Inventory;
+use gridlatch_trust::forecast::ends::End;
+use gridlatch_trust::forecast::{breaks, drift};
+use gridlatch_trust::profile::Kind;
 use gridlatch_vocab::Timestamp;
-use gridlatch_vocab::catalogue::rollover;
-use serde_json::json;
+
+pub(super) use holders::{Holders, Rest, escaped, moment};
+use print::Told;
 
 use crate::cli::Format;
 use crate::say;
@@ -25,6 +29,14 @@ use crate::say;
 pub(crate) struct ForecastArgs {
     #[command(flatten)]
     holders: Holders,
+    /// Count everything of a CA's database too (the folder that holds ca.db; the data folder's own if no folder is
+    /// named): leaves, CAs, OCSP signers, revocation lists
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "")]
+    ca: Option<String>,
+    /// Count a published file too: a revocation list, an OCSP answer, cross- and link certificates (PEM or DER), or a
+    /// rollover plan; may be given several times
+    #[arg(long, value_name = "FILE")]
+    published: Vec<PathBuf>,
     /// What breaks within this time decides the exit code
     #[arg(long, value_name = "DAYS", default_value = "30d", value_parser = days)]
     within: time::Duration,
@@ -39,52 +51,8 @@ pub(crate) struct ForecastArgs {
     format: Format,
 }
 
-/// Whose certificates and trust stores are looked at, and when.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Holders {
-    /// The data folder of `gridlatch up`, whose stations, cars and platform are collected
-    #[arg(long, value_name = "DIR", env = "GRIDLATCH_DATA", default_value_os_t = DataDir::default_root())]
-    data: PathBuf,
-    /// An inventory of other holders as JSON (docs/rollover.md); may be given several times
-    #[arg(long, value_name = "FILE")]
-    inventory: Vec<PathBuf>,
-    /// Only the inventories, not the data folder
-    #[arg(long, requires = "inventory")]
-    no_data: bool,
-    /// As if it were this time (2027-01-31T00:00:00Z)
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    from: Option<Timestamp>,
-}
-
-impl Holders {
-    /// Collects and reads all of it.
-    pub(crate) fn inventory(&self) -> Result<Inventory> {
-        let mut inventory = Inventory::default();
-        if !self.no_data {
-            let pki = self.data.join("pki");
-            if pki.is_dir() {
-                inventory.extend(collect::folder(&pki)?);
-            } else if self.inventory.is_empty() {
-                bail!(
-                    "{} holds no PKI: start `gridlatch up` once, or name an inventory with --inventory",
-                    self.data.display()
-                );
-            }
-        }
-        for path in &self.inventory {
-            inventory.extend(read(path)?);
-        }
-        Ok(inventory)
-    }
-
-    /// The time to be taken for now.
-    pub(crate) fn from(&self) -> Timestamp {
-        self.from.unwrap_or_else(gridlatch_host::now)
-    }
-}
-
 /// `30d` or `48h`, up to a hundred years.
-fn days(text: &str) -> Result<time::Duration, String> {
+pub(super) fn days(text: &str) -> Result<time::Duration, String> {
     let (number, hours) = if let Some(number) = text.strip_suffix('d') {
         (number, 24)
     } else if let Some(number) = text.strip_suffix('h') {
@@ -98,167 +66,67 @@ fn days(text: &str) -> Result<time::Duration, String> {
     }
 }
 
-/// A time in RFC 3339.
-pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
-    time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
-        .map(Timestamp)
-        .map_err(|error| error.to_string())
-}
-
 /// Runs it; returns the exit code.
-pub(crate) fn run(args: &ForecastArgs) -> u8 {
-    forecast(args).unwrap_or_else(|error| say::failed(&error))
+pub(crate) async fn run(args: &ForecastArgs) -> u8 {
+    forecast(args).await.unwrap_or_else(|error| say::failed(&error))
 }
 
-fn forecast(args: &ForecastArgs) -> Result<u8> {
-    let inventory = args.holders.inventory()?;
+async fn forecast(args: &ForecastArgs) -> Result<u8> {
+    let counted = args.ca.is_some() || !args.published.is_empty();
+    // A CA or a file alone is enough to be asked about.
+    let inventory = if args.holders.collects() || !counted {
+        args.holders.inventory().await?
+    } else {
+        Inventory::default()
+    };
     if args.print_inventory {
         say::result(serde_json::to_string_pretty(&inventory)?);
         return Ok(0);
     }
     let read = inventory.read()?;
-    if read.holders.is_empty() {
+    if read.holders.is_empty() && !counted {
         bail!("neither the data folder nor an inventory names anybody: nothing can be foretold");
     }
     let now = args.holders.from();
-    let until = Timestamp(now.0 + args.until.max(args.within));
-    let found = breaks(&read.holders, now, until, &OpensslVerifier);
-    let drifts = drift(&read.holders);
-    let near = Timestamp(now.0 + args.within);
-    let within = found.iter().filter(|one| one.at <= near).count();
+    let until = Timestamp(now.0.saturating_add(args.until.max(args.within)));
+    let near = Timestamp(now.0.saturating_add(args.within));
+    let mut ends = ends::of(
+        args.ca.as_deref().map(Path::new),
+        args.holders.data(),
+        &args.published,
+        now,
+    )
+    .await?;
+    for entry in &inventory.holders {
+        for end in &entry.ends {
+            let Some(kind) = Kind::from_slug(&end.kind) else {
+                continue;
+            };
+            ends.add(End {
+                at: Timestamp(end.not_after.0.saturating_add(time::Duration::SECOND)),
+                what: gridlatch_trust::forecast::ends::What::Certificate(kind),
+                issuer: end.issuer.clone(),
+                because: None,
+                name: entry.name.clone(),
+                late: None,
+            });
+        }
+    }
+    let told = Told {
+        now,
+        near,
+        until,
+        within: args.within,
+        breaks: breaks(&read.holders, now, until, &OpensslVerifier),
+        drifts: drift(&read.holders),
+        unresolved: read.unresolved,
+        holders: read.holders.len(),
+        ends,
+        silent: print::silent(&inventory),
+    };
     match args.format {
-        Format::Text => {
-            text(&found, now, read.holders.len(), until);
-            drifted(&drifts, &read.unresolved);
-            say::result(format!(
-                "\n{within} of {} within {}: {}",
-                found.len(),
-                span(args.within),
-                if within == 0 { "nothing breaks" } else { "act now" }
-            ));
-        }
-        Format::Json => {
-            for one in &found {
-                say::result(serde_json::to_string(&value(one, near))?);
-            }
-            for one in &drifts {
-                say::result(serde_json::to_string(&json!({
-                    "what": "drift", "holder": one.holder, "root": one.kind.slug(),
-                    "missing": one.missing, "extra": one.extra,
-                }))?);
-            }
-            for (holder, kind) in &read.unresolved {
-                say::result(serde_json::to_string(&json!({
-                    "what": "unknown certificate", "holder": holder, "certificate_type": kind,
-                }))?);
-            }
-        }
+        Format::Text => told.text(),
+        Format::Json => told.json()?,
     }
-    Ok(u8::from(within > 0))
-}
-
-fn read(path: &Path) -> Result<Inventory> {
-    let size = std::fs::metadata(path)
-        .with_context(|| format!("cannot read {}", path.display()))?
-        .len();
-    if size > MAX_OCTETS as u64 {
-        bail!(
-            "{} is larger than {MAX_OCTETS} octets ({})",
-            path.display(),
-            rollover::INVENTORY_UNREADABLE
-        );
-    }
-    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Inventory::from_json(&text)
-        .map_err(|error| anyhow::anyhow!("{}: {error} ({})", path.display(), error.code()))
-}
-
-fn value(one: &Break, near: Timestamp) -> serde_json::Value {
-    json!({
-        "what": "break",
-        "at": one.at,
-        "within": one.at <= near,
-        "code": one.code,
-        "cause": one.cause,
-        "kind": one.profile.kind.slug(),
-        "edition": edition(one.profile.generation),
-        "ca": one.ca,
-        "message": one.message,
-        "shown_by": one.shown_by,
-        "refused_by": one.refused_by,
-        "remedy": one.remedy,
-    })
-}
-
-fn text(found: &[Break], now: Timestamp, holders: usize, until: Timestamp) {
-    say::result(format!(
-        "{holders} holders, from {} to {}\n",
-        now.0.date(),
-        until.0.date()
-    ));
-    if found.is_empty() {
-        say::result("Nothing stops working.");
-    }
-    for one in found {
-        let when = if one.at == now {
-            "now".to_owned()
-        } else {
-            format!("{} ({})", one.at.0.date(), span(one.at.0 - now.0))
-        };
-        say::result(format!("{when}: {} ({})", one.profile, one.cause));
-        say::result(format!("    {}", one.message));
-        say::result(format!(
-            "    shown by {}; refused by {}",
-            few(&one.shown_by),
-            refusers(one)
-        ));
-        say::result(format!("    what to do: {}", one.remedy));
-    }
-}
-
-fn drifted(drifts: &[Drift], unresolved: &[(String, String)]) {
-    if !drifts.is_empty() {
-        say::result("\nTrust stores that differ from those of their kind:");
-    }
-    for one in drifts {
-        let mut line = format!("    {}, {}:", one.holder, one.kind.row().name);
-        if !one.missing.is_empty() {
-            line.push_str(&format!(" lacks {}", one.missing.join(", ")));
-        }
-        if !one.extra.is_empty() {
-            let comma = if one.missing.is_empty() { "" } else { ";" };
-            line.push_str(&format!("{comma} has besides {}", one.extra.join(", ")));
-        }
-        say::result(line);
-    }
-    for (holder, kind) in unresolved {
-        say::result(format!(
-            "    {holder}: reports a {kind} that no known certificate has"
-        ));
-    }
-}
-
-fn refusers(one: &Break) -> String {
-    if one.refused_by.is_empty() {
-        "everybody (the inventory has no counterpart)".to_owned()
-    } else {
-        few(&one.refused_by)
-    }
-}
-
-/// The first three names, and how many more.
-fn few(names: &BTreeSet<String>) -> String {
-    const SHOWN: usize = 3;
-    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
-    }
-    text
-}
-
-fn span(duration: time::Duration) -> String {
-    match duration.whole_days() {
-        0 => format!("{} h", duration.whole_hours()),
-        days => format!("{days} d"),
-    }
+    Ok(u8::from(told.count() > 0))
 }

@@ -16,7 +16,9 @@ use gridlatch_vocab::Timestamp;
 use gridlatch_vocab::catalogue::rollover;
 use serde_json::json;
 
+use super::campaign::{self, CampaignArgs, StageArgs, Where};
 use super::forecast::{Holders, moment};
+use super::succession::{self, PrepareArgs};
 use crate::cli::Format;
 use crate::say;
 
@@ -36,10 +38,35 @@ pub(crate) struct RolloverArgs {
 enum What {
     /// Write a plan
     Plan(PlanArgs),
+    /// Make the next generation of this CA's V2G root, what joins it to the old one, and the plan
+    Prepare(PrepareArgs),
     /// The stages with their dates, and what stands in the way of the next one
     Status(StatusArgs),
     /// Complete the next stage, if nothing stands in its way
     Done(StatusArgs),
+    /// Install the new root at the stations, as a campaign of the running platform
+    Distribute(StageArgs),
+    /// Have the stations ask for certificates below the new root
+    Switch(StageArgs),
+    /// Remove the old root from the stations that hold the new one
+    Retire(StageArgs),
+    /// Campaigns at the running platform, or one with its stations' results
+    Campaigns(ListArgs),
+    /// Go on with a campaign that stopped
+    Resume(CampaignArgs),
+    /// Stop a campaign: no further station is told
+    Stop(CampaignArgs),
+    /// Take back what a campaign did, where it did it
+    Undo(CampaignArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// One of them
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    at: Where,
 }
 
 #[derive(Debug, clap::Args)]
@@ -92,11 +119,19 @@ struct StatusArgs {
 }
 
 /// Runs it; returns the exit code.
-pub(crate) fn run(args: &RolloverArgs) -> u8 {
+pub(crate) async fn run(args: &RolloverArgs) -> u8 {
     let result = match &args.what {
         What::Plan(args) => write_plan(args),
-        What::Status(args) => status(args, false),
-        What::Done(args) => status(args, true),
+        What::Prepare(args) => succession::prepare(args).await,
+        What::Status(args) => status(args, false).await,
+        What::Done(args) => status(args, true).await,
+        What::Distribute(args) => campaign::stage(campaign::Stage::Distribute, args).await,
+        What::Switch(args) => campaign::stage(campaign::Stage::Switch, args).await,
+        What::Retire(args) => campaign::stage(campaign::Stage::Retire, args).await,
+        What::Campaigns(args) => campaign::list(args.name.as_deref(), &args.at).await,
+        What::Resume(args) => campaign::change("resume", args).await,
+        What::Stop(args) => campaign::change("stop", args).await,
+        What::Undo(args) => campaign::change("undo", args).await,
     };
     result.unwrap_or_else(|error| say::failed(&error))
 }
@@ -144,9 +179,9 @@ fn write_plan(args: &PlanArgs) -> Result<u8> {
     Ok(0)
 }
 
-fn status(args: &StatusArgs, complete: bool) -> Result<u8> {
+async fn status(args: &StatusArgs, complete: bool) -> Result<u8> {
     let mut plan = plan::load(&args.plan)?;
-    let read = args.holders.inventory()?.read()?;
+    let read = args.holders.inventory().await?.read()?;
     let now = args.holders.from();
     let next = plan.next();
     let blockers = if complete {

@@ -201,7 +201,7 @@ fn read(der: &[u8]) -> Result<Certificate, CaError> {
     })
 }
 
-fn subject(parsed: &Certificate) -> Subject {
+pub(super) fn subject(parsed: &Certificate) -> Subject {
     let name = &parsed.tbs_certificate.subject;
     let names = certificate::names(name);
     let country = name

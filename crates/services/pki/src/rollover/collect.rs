@@ -70,6 +70,10 @@ pub fn folder(dir: &Path) -> Result<Inventory, PkiError> {
                     shows: Vec::new(),
                     trusts: BTreeMap::new(),
                     installed: Vec::new(),
+                    ends: Vec::new(),
+                    as_of: None,
+                    connected: None,
+                    failure: None,
                 })
                 .shows
                 .push(Shown {

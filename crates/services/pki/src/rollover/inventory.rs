@@ -6,19 +6,15 @@ use std::collections::BTreeMap;
 use gridlatch_trust::forecast::{Held, Holder, MAX_HELD, MAX_HOLDERS, Role};
 use gridlatch_trust::profile::Kind;
 use gridlatch_trust::{Generation, Profile, certificate};
-use gridlatch_vocab::Code;
 use gridlatch_vocab::catalogue::rollover;
+use gridlatch_vocab::{Code, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::resolve::{Known, edition_of, root_of};
+
 /// An inventory in octets: 20,000 holders of some certificates each.
 pub const MAX_OCTETS: usize = 256 * 1024 * 1024;
-/// Certificates that hashes are resolved against.
-pub const MAX_KNOWN: usize = 4096;
-
-/// Roots by OCPP's three values: issuer name hash, issuer key hash, serial number.
-type Known = BTreeMap<(String, String, String), Vec<u8>>;
-
 /// An inventory cannot be used.
 #[derive(Debug, Error)]
 pub enum InventoryError {
@@ -74,6 +70,31 @@ pub struct Entry {
     /// `certificateHashDataChain` of OCPP's `GetInstalledCertificateIdsResponse`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub installed: Vec<Installed>,
+    /// What it holds that is known by its date alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ends: Vec<DatedEnd>,
+    /// When it last said or showed what it holds; `None` where it was read from its own files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
+    /// Whether it is connected to the platform that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<bool>,
+    /// Why it did not answer when it was last asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// A certificate known by its date alone: its name stands for a person, and nobody keeps it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatedEnd {
+    /// The kind, as in [`Shown::kind`].
+    #[serde(rename = "as")]
+    pub kind: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// The end of its validity.
+    pub not_after: Timestamp,
 }
 
 /// A chain a holder shows.
@@ -96,8 +117,11 @@ pub struct Shown {
 pub struct Installed {
     /// OCPP's `GetCertificateIdUseEnumType`.
     pub certificate_type: String,
-    /// Which certificate.
+    /// Which certificate: a root, or the leaf of a chain.
     pub certificate_hash_data: HashData,
+    /// The certificates above a leaf.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub child_certificate_hash_data: Vec<HashData>,
 }
 
 /// OCPP's `CertificateHashDataType`.
@@ -161,38 +185,24 @@ impl Inventory {
         Ok(read)
     }
 
-    /// Known roots by OCPP's three hashes.
+    /// Everything the file holds, by OCPP's three hashes.
     fn resolver(&self) -> Result<Known, InventoryError> {
-        let mut certificates = Vec::new();
-        let held = self.holders.iter().flat_map(|entry| entry.trusts.values());
-        for text in std::iter::once(&self.known).chain(held) {
-            if let Ok(more) = certificate::from_pem(text.as_bytes()) {
-                certificates.extend(more);
-            }
-            certificates.sort_unstable();
-            certificates.dedup();
-            if certificates.len() > MAX_KNOWN {
-                return Err(InventoryError::TooLarge(
-                    "more known certificates than are looked at",
-                ));
-            }
-        }
-        Ok(certificates
-            .into_iter()
-            .filter_map(|der| {
-                // Roots only: a root is its own issuer.
-                let hashes = certificate::hash_data(&der, &der).ok()?;
-                Some((
-                    (
-                        hashes.issuer_name_hash,
-                        hashes.issuer_key_hash,
-                        hashes.serial_number,
-                    ),
-                    der,
-                ))
-            })
-            .collect())
+        let texts = self.holders.iter().flat_map(|entry| {
+            let shown = entry.shows.iter().map(|shown| &shown.chain);
+            entry.trusts.values().chain(shown)
+        });
+        let held = texts.flat_map(|text| certificate::from_pem(text.as_bytes()).unwrap_or_default());
+        Known::of(certificates(&self.known).chain(held)).ok_or(InventoryError::TooLarge(
+            "more known certificates than are looked at",
+        ))
     }
+}
+
+/// Every certificate of a long PEM text, one block at a time; what is none is passed over.
+fn certificates(text: &str) -> impl Iterator<Item = Vec<u8>> {
+    const END: &str = "-----END CERTIFICATE-----";
+    text.split_inclusive(END)
+        .flat_map(|block| certificate::from_pem(block.as_bytes()).unwrap_or_default())
 }
 
 impl Entry {
@@ -217,7 +227,7 @@ impl Entry {
                 .filter(|certificates| !certificates.is_empty() && certificates.len() <= MAX_HELD)
                 .ok_or_else(|| self.wrong("a certificate of it is not PEM"))
         };
-        let shows = self
+        let mut shows: Vec<Held> = self
             .shows
             .iter()
             .map(|shown| {
@@ -242,19 +252,12 @@ impl Entry {
             trusts.entry(kind).or_default().extend(pem(text)?);
         }
         for installed in &self.installed {
-            let Some(kind) = root_of(&installed.certificate_type) else {
-                continue;
-            };
-            let hashes = &installed.certificate_hash_data;
-            let serial = hashes.serial_number.trim_start_matches('0').to_ascii_lowercase();
-            let key = (
-                hashes.issuer_name_hash.to_ascii_lowercase(),
-                hashes.issuer_key_hash.to_ascii_lowercase(),
-                if serial.is_empty() { "0".to_owned() } else { serial },
-            );
-            match known.get(&key).filter(|_| hashes.hash_algorithm == "SHA256") {
-                Some(der) => trusts.entry(kind).or_default().push(der.clone()),
-                None => unresolved.push((self.name.clone(), installed.certificate_type.clone())),
+            if installed.child_certificate_hash_data.len() > MAX_HELD {
+                return Err(self.wrong("it has more certificates than are looked at"));
+            }
+            let resolved = self.resolve(installed, known, &mut shows, &mut trusts);
+            if resolved.is_none() {
+                unresolved.push((self.name.clone(), installed.certificate_type.clone()));
             }
         }
         Ok(Holder {
@@ -264,15 +267,40 @@ impl Entry {
             trusts,
         })
     }
-}
 
-/// OCPP's names of roots. A chain (`V2GCertificateChain`) is not a root; what a station shows is in `shows`.
-fn root_of(use_: &str) -> Option<Kind> {
-    match use_ {
-        "V2GRootCertificate" => Some(Kind::V2gRoot),
-        "MORootCertificate" => Some(Kind::MoRoot),
-        "OEMRootCertificate" => Some(Kind::OemRoot),
-        "CSMSRootCertificate" => Some(Kind::CsmsRoot),
-        _ => None,
+    /// What one entry of OCPP's answer stands for; `None` if one of its hashes is unknown.
+    fn resolve(
+        &self,
+        installed: &Installed,
+        known: &Known,
+        shows: &mut Vec<Held>,
+        trusts: &mut BTreeMap<Kind, Vec<Vec<u8>>>,
+    ) -> Option<()> {
+        let own = known.find(&installed.certificate_hash_data);
+        if let Some(kind) = root_of(&installed.certificate_type) {
+            // A kind that is held and unknown is held all the same: its holder is not without roots.
+            let roots = trusts.entry(kind).or_default();
+            let own = own?;
+            if !roots.contains(own) {
+                roots.push(own.clone());
+            }
+            return Some(());
+        }
+        if installed.certificate_type != "V2GCertificateChain" {
+            return Some(());
+        }
+        let mut chain = vec![own?.clone()];
+        for hashes in &installed.child_certificate_hash_data {
+            chain.push(known.find(hashes)?.clone());
+        }
+        let profile = Profile {
+            kind: Kind::SeccLeaf,
+            generation: edition_of(chain.first()?)?,
+        };
+        let held = Held { profile, chain };
+        if !shows.contains(&held) {
+            shows.push(held);
+        }
+        Some(())
     }
 }

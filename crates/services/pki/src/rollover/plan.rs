@@ -73,8 +73,16 @@ pub fn load(path: &Path) -> Result<Plan, PlanError> {
     if std::fs::metadata(path).map_err(failed)?.len() > MAX_OCTETS {
         return Err(damaged(format!("it is larger than {MAX_OCTETS} octets")));
     }
-    let text = std::fs::read(path).map_err(failed)?;
-    let file: File = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+    read(&std::fs::read(path).map_err(failed)?).map_err(damaged)
+}
+
+/// Reads a plan's text.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read(text: &[u8]) -> Result<Plan, String> {
+    let damaged = |reason: String| reason;
+    let file: File = serde_json::from_slice(text).map_err(|error| damaged(error.to_string()))?;
     let pem = |text: &str| {
         certificate::from_pem(text.as_bytes()).map_err(|error| damaged(format!("a certificate: {error}")))
     };

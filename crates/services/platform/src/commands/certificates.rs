@@ -1,11 +1,11 @@
 //! Certificates of a station: renew (A02 by TriggerMessage), list, install and remove roots (M03 to M05).
 
 use gridlatch_ocpp::v21::{
-    CertificateHashData, DeleteCertificateRequest, DeleteCertificateStatusEnum,
-    GetInstalledCertificateIdsRequest, HashAlgorithmEnum, InstallCertificateRequest,
-    InstallCertificateStatusEnum, InstallCertificateUseEnum, MessageTriggerEnum, TriggerMessageRequest,
-    TriggerMessageStatusEnum,
+    CertificateHashData, DeleteCertificateRequest, DeleteCertificateStatusEnum, HashAlgorithmEnum,
+    InstallCertificateRequest, InstallCertificateStatusEnum, InstallCertificateUseEnum, MessageTriggerEnum,
+    TriggerMessageRequest, TriggerMessageStatusEnum,
 };
+use gridlatch_trust::certificate;
 use gridlatch_vocab::{StationId, catalogue};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::{CommandError, CommandOutcome};
 use crate::authority::StationCertificate;
 use crate::state::PlatformState;
+use crate::trust::HashData;
 
 /// A certificate as OCPP names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -76,10 +77,14 @@ pub(super) async fn install(
         ));
     };
     let response = state
-        .ask(station, &InstallCertificateRequest::new(pem, usage))
+        .ask(station, &InstallCertificateRequest::new(pem.clone(), usage))
         .await?;
     let status = response.status.as_str();
     if response.status == InstallCertificateStatusEnum::Accepted {
+        // Stations name it by hash from now on: what it is has to be known.
+        if let Ok(roots) = certificate::from_pem(pem.as_bytes()) {
+            state.saw_roots(&roots).await;
+        }
         return Ok(done(status));
     }
     Err(CommandError::refused(
@@ -122,33 +127,19 @@ impl PlatformState {
         &self,
         station: &StationId,
     ) -> Result<Vec<InstalledCertificate>, CommandError> {
-        let response = self
-            .ask(station, &GetInstalledCertificateIdsRequest::new())
-            .await?;
-        Ok(response
-            .certificate_hash_data_chain
-            .unwrap_or_default()
+        let entries = self.ask_installed(station).await?;
+        Ok(entries
             .into_iter()
-            .map(|chain| InstalledCertificate {
-                usage: chain.certificate_type.as_str().to_owned(),
-                certificate: named(chain.certificate_hash_data),
-                others: chain
+            .map(|entry| InstalledCertificate {
+                certificate: entry.certificate_hash_data.command(),
+                others: entry
                     .child_certificate_hash_data
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(named)
+                    .iter()
+                    .map(HashData::command)
                     .collect(),
+                usage: entry.certificate_type,
             })
             .collect())
-    }
-}
-
-fn named(data: CertificateHashData) -> CertificateHash {
-    CertificateHash {
-        algorithm: data.hash_algorithm.as_str().to_owned(),
-        issuer_name: data.issuer_name_hash,
-        issuer_key: data.issuer_key_hash,
-        serial: data.serial_number,
     }
 }
 

@@ -7,6 +7,7 @@ use gridlatch_ocpp::v21::{
 };
 use gridlatch_ocpp::{CallError, Version};
 use gridlatch_store::{TokenRecord, TokenStatus};
+use gridlatch_trust::certificate;
 use gridlatch_vocab::{Emaid, Event, EventSink as _, Personal, catalogue};
 
 use crate::contract::{self, Judgement};
@@ -58,7 +59,10 @@ pub(crate) async fn handle(
             );
             state.hub().emit(event.station(&caller.station));
             reason = message;
-        } else if status != AuthorizationStatusEnum::Accepted {
+        } else {
+            saw_contract(state, found.as_ref(), request.certificate.as_deref()).await;
+        }
+        if judged == AuthorizeCertificateStatusEnum::Accepted && status != AuthorizationStatusEnum::Accepted {
             certificate_status = Some(AuthorizeCertificateStatusEnum::ContractCancelled);
         }
     }
@@ -89,6 +93,16 @@ pub(crate) async fn handle(
         response.allowed_energy_transfer = Some(transfers(discharge));
     }
     Ok(response)
+}
+
+/// Keeps what a vehicle was seen with: under its reference, never under the contract's id.
+async fn saw_contract(state: &PlatformState, found: Option<&TokenRecord>, chain: Option<&str>) {
+    let (Some(found), Some(chain)) = (found, chain) else {
+        return;
+    };
+    let chain = certificate::from_pem(chain.as_bytes()).unwrap_or_default();
+    let holder = format!("with contract {} ({})", found.label, found.reference);
+    state.saw_chain("vehicle", &holder, "contract-leaf", &chain).await;
 }
 
 /// Q01: what the contract allows; discharge only where it says so.

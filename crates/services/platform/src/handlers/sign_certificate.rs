@@ -101,10 +101,17 @@ async fn sign(
     message.request_id = request_id;
     let outcome = state.ask(station, &message).await;
     let (code, text) = match outcome {
-        Ok(answer) if answer.status == CertificateSignedStatusEnum::Accepted => (
-            catalogue::custody::SIGNED,
-            format!("{station} installed its {}", usage.word()),
-        ),
+        Ok(answer) if answer.status == CertificateSignedStatusEnum::Accepted => {
+            if usage != StationCertificate::Platform {
+                state
+                    .saw_chain("station", station.as_str(), "secc-leaf", &chain)
+                    .await;
+            }
+            (
+                catalogue::custody::SIGNED,
+                format!("{station} installed its {}", usage.word()),
+            )
+        }
         Ok(answer) => {
             let info = answer.status_info.map_or_else(String::new, |info| {
                 let more = info.additional_info.unwrap_or_default();

@@ -11,7 +11,7 @@ use gridlatch_tls::Credential;
 use gridlatch_trust::certificate;
 use gridlatch_vocab::Timestamp;
 use gridlatch_vocab::catalogue::{custody as codes, pki};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::keys::{KeyStore, StationKey};
 use super::shelf::Held;
@@ -187,6 +187,21 @@ impl Disk {
     pub(super) fn forget_root(&self, usage: RootUse, der: &[u8]) -> Result<(), CustodyError> {
         let path = self.root_path(usage, der)?;
         fs::remove_file(&path).map_err(|error| failed("remove", &path, &error))
+    }
+
+    /// Fingerprints of what was withdrawn of the delivery.
+    pub(super) fn withdrawn(&self) -> Result<BTreeSet<String>, CustodyError> {
+        let path = self.folder.join("roots/withdrawn");
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(super::retire::read(&text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+            Err(error) => Err(failed("read", &path, &error)),
+        }
+    }
+
+    pub(super) fn keep_withdrawn(&self, withdrawn: &BTreeSet<String>) -> Result<(), CustodyError> {
+        let text = super::retire::written(withdrawn);
+        write(&self.folder.join("roots/withdrawn"), text.as_bytes(), 0o644)
     }
 
     fn root_path(&self, usage: RootUse, der: &[u8]) -> Result<PathBuf, CustodyError> {

@@ -55,6 +55,10 @@ impl Shelf {
         self.0.len()
     }
 
+    pub(super) fn remove(&mut self, fingerprint: &str) {
+        self.0.retain(|held| held.fingerprint != fingerprint);
+    }
+
     pub(super) fn add(&mut self, held: Held) {
         self.0.retain(|other| other.fingerprint != held.fingerprint);
         self.0.push(held);

@@ -466,3 +466,49 @@ fn a_certificate_is_due_in_the_last_third_of_its_life() {
     assert_eq!(custody.due(later(60 * 24 - 201)), []);
     assert_eq!(custody.due(later(60 * 24 - 199)), [CertificateUse::Vehicle]);
 }
+
+#[test]
+fn a_delivered_root_goes_with_its_chains_once_the_latest_stands_below_another_and_stays_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, other) = (World::new("A"), World::new("B"));
+    let config = world.config(folder.path());
+    let custody = Custody::open(config.clone(), now()).unwrap();
+    let hash = certificate::hash_data(&world.root, &world.root).unwrap();
+    custody
+        .install_root(RootUse::V2g, &pem(&[&other.root]), now())
+        .unwrap();
+    // The new root alone is not enough: what the station shows leads to the old one.
+    assert_eq!(custody.remove_root(&hash, now()).unwrap_err().code, codes::IN_USE);
+    let request = custody.request(CertificateUse::Vehicle).unwrap();
+    let answer = other.answer(&request, (later(-1), None));
+    custody.install(CertificateUse::Vehicle, &answer, now()).unwrap();
+    assert_eq!(shown(&custody, now()).len(), 2);
+
+    assert_eq!(custody.remove_root(&hash, now()).unwrap(), RootUse::V2g);
+    assert_eq!(custody.roots(RootUse::V2g), std::slice::from_ref(&other.root));
+    // Labels change with a start, chains do not.
+    let leaves = |custody: &Custody| -> Vec<Vec<u8>> {
+        let shown = custody.vehicle_credentials(now());
+        shown
+            .iter()
+            .map(|credential| credential.chain[0].clone())
+            .collect()
+    };
+    let left = leaves(&custody);
+    assert_eq!(left.len(), 1);
+    assert_eq!(
+        custody.remove_root(&hash, now()).unwrap_err().code,
+        codes::UNKNOWN
+    );
+    // The delivery is still on the disk; it does not come back.
+    drop(custody);
+    let again = Custody::open(config, now()).unwrap();
+    assert_eq!(again.roots(RootUse::V2g), std::slice::from_ref(&other.root));
+    assert_eq!(leaves(&again), left);
+    // Installed again on purpose it is there again, its old chain is not.
+    again
+        .install_root(RootUse::V2g, &pem(&[&world.root]), now())
+        .unwrap();
+    assert_eq!(again.roots(RootUse::V2g).len(), 2);
+    assert_eq!(leaves(&again), left);
+}
