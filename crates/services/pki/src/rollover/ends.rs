@@ -149,7 +149,7 @@ pub fn of_file(octets: &[u8]) -> Result<Ends, NotPublished> {
         // Without a next date it is believed for so long as any list without one.
         let until = list
             .next_update()
-            .unwrap_or(Timestamp(list.this_update().0.saturating_add(MAX_AGE)));
+            .unwrap_or_else(|| Timestamp(list.this_update().0.saturating_add(MAX_AGE)));
         ends.add(End {
             at: after(until),
             what: if list.base().is_some() {
@@ -170,7 +170,7 @@ pub fn of_file(octets: &[u8]) -> Result<Ends, NotPublished> {
         for single in &answer.singles {
             let until = single
                 .next_update
-                .unwrap_or(Timestamp(single.this_update.0.saturating_add(MAX_AGE)));
+                .unwrap_or_else(|| Timestamp(single.this_update.0.saturating_add(MAX_AGE)));
             ends.add(End {
                 at: after(until),
                 what: What::Answer,

@@ -1,6 +1,7 @@
 //! A root's rollover as a file: the plan of [`gridlatch_trust::rollover`] in JSON, PEM inside.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use gridlatch_keys::write_atomically;
@@ -70,10 +71,15 @@ pub fn load(path: &Path) -> Result<Plan, PlanError> {
         path: path.to_owned(),
         reason,
     };
-    if std::fs::metadata(path).map_err(failed)?.len() > MAX_OCTETS {
+    // One octet more than it may have, whatever a pipe or a device says of its length.
+    let mut text = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_OCTETS + 1).read_to_end(&mut text))
+        .map_err(failed)?;
+    if text.len() as u64 > MAX_OCTETS {
         return Err(damaged(format!("it is larger than {MAX_OCTETS} octets")));
     }
-    read(&std::fs::read(path).map_err(failed)?).map_err(damaged)
+    read(&text).map_err(damaged)
 }
 
 /// Reads a plan's text.

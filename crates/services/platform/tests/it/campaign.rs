@@ -221,7 +221,7 @@ async fn it_stops_at_so_many_failures_names_liars_and_takes_back_only_its_own() 
     assert_eq!((row.counts.done, row.counts.refused), (1, 1));
     let held = fleet.lock().unwrap().clone();
     assert!(held["S-000"].roots.contains(&roots.old), "it would trust nobody");
-    assert_eq!(held["S-011"].roots, [roots.new.clone()]);
+    assert_eq!(held["S-011"].roots, std::slice::from_ref(&roots.new));
 }
 
 const CHILD: &str = "GRIDLATCH_CAMPAIGN_CHILD";
