@@ -206,6 +206,10 @@ async fn published_lists_and_answers_end_when_openssl_says_so() {
 /// A hundred thousand leaves: counted in some hundred groups, page by page.
 #[tokio::test]
 async fn a_hundred_thousand_certificates_are_counted_in_bounded_memory() {
+    // Its memory is what is measured: in a process of its own.
+    if gridlatch_testkit::tokens::again(&[]) {
+        return;
+    }
     const ALL: i64 = 100_000;
     let (_dir, ca) = small().await;
     let authority = ca.authority("iso2/cpo-sub2").unwrap().number();
@@ -219,7 +223,7 @@ async fn a_hundred_thousand_certificates_are_counted_in_bounded_memory() {
                 kind: "secc-leaf".to_owned(),
                 subject: Personal::new(format!("DE*TST*E{serial}")),
                 personal: false,
-                der: vec![0x30; 700],
+                der: vec![0x30; 2_000],
                 not_before: began,
                 not_after: Timestamp(began.0 + time::Duration::days(1 + serial % 200)),
                 requester: "operator:tester".to_owned(),
@@ -243,7 +247,8 @@ async fn a_hundred_thousand_certificates_are_counted_in_bounded_memory() {
     assert_eq!(leaves.len(), 200);
     assert!(pages >= 50, "{pages}");
     println!("100,000 certificates: {took:?}, {pages} pages, {grown} KiB more resident");
-    assert!(grown < 48 * 1024, "{grown} KiB");
+    // 200 MB of certificates; the database's four readers may keep 16 MiB of pages each.
+    assert!(grown < 96 * 1024, "{grown} KiB");
 }
 
 /// Resident memory of this process, KiB.
