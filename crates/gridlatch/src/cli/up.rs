@@ -23,17 +23,22 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8443")]
     ocpp: SocketAddr,
     /// Where clients enrol (EST) and use the pools, over HTTPS; 127.0.0.1:8444, or any if that is taken
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", hide_short_help = true)]
     est: Option<SocketAddr>,
     /// Where OCSP answers and revocation lists are (HTTP); 127.0.0.1:8081, or any if that is taken
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", hide_short_help = true)]
     status: Option<SocketAddr>,
     /// A place the pools may send notifications to: https://HOST or https://HOST:PORT; may be repeated
-    #[arg(long = "notify", value_name = "URL")]
+    #[arg(long = "notify", value_name = "URL", hide_short_help = true)]
     notify: Vec<Place>,
     /// Where nobody can say whether a certificate was revoked: accept, refuse, or accept for so many
     /// hours after the last answer ran out (12h)
-    #[arg(long, value_name = "accept|refuse|HOURS", default_value = "accept")]
+    #[arg(
+        long,
+        value_name = "accept|refuse|HOURS",
+        default_value = "accept",
+        hide_short_help = true
+    )]
     revocation_unknown: up::UnknownPolicy,
     /// Let vehicles without TLS charge too, by external identification only
     #[arg(long)]
@@ -45,7 +50,7 @@ pub(crate) struct UpArgs {
     #[arg(long, short)]
     verbose: bool,
     /// Write TLS secrets of the cable to this file, for reading captures (never in the field)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     key_log: Option<PathBuf>,
     #[command(flatten)]
     station_keys: up::delivered::StationKeys,

@@ -21,10 +21,10 @@ use super::authority;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct StationKeys {
     /// Make and keep the stations' keys in a token or a TPM: a URI without a key's name (docs/keys.md)
-    #[arg(long, value_name = "URI")]
+    #[arg(long, value_name = "URI", hide_short_help = true)]
     pub(crate) station_keys: Option<KeyUri>,
     /// File with the PIN of that token (mode 600)
-    #[arg(long, value_name = "FILE", requires = "station_keys")]
+    #[arg(long, value_name = "FILE", requires = "station_keys", hide_short_help = true)]
     pub(crate) pin_file: Option<PathBuf>,
 }
 

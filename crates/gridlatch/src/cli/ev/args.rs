@@ -103,7 +103,7 @@ pub(crate) struct ChargeArgs {
     pub(crate) get_contract: Option<InstallKind>,
     /// Roots of mobility operators (PEM) that a contract from the station must lead to, instead of the development
     /// PKI's; with an empty file the provisioning service's word is enough
-    #[arg(long, value_name = "FILE", requires = "get_contract")]
+    #[arg(long, value_name = "FILE", requires = "get_contract", hide_short_help = true)]
     pub(crate) mo_roots: Option<PathBuf>,
     /// Connect without TLS (ISO 15118-2 with eim only, and only if the station's policy allows it)
     #[arg(long)]
@@ -131,7 +131,7 @@ pub(crate) struct ChargeArgs {
     #[arg(long, value_name = "PERCENT", default_value_t = 40.0)]
     pub(crate) soc: f64,
     /// Trust these V2G roots (PEM) instead of those of the data folder: an old car, or a new one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) v2g_root: Vec<PathBuf>,
     /// Which vehicle of the development PKI
     #[arg(long, value_name = "NAME", default_value = "demo")]
@@ -143,7 +143,7 @@ pub(crate) struct ChargeArgs {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) pace: u32,
     /// Stretch the car's timers by this factor, for slow stations on a bench
-    #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100), hide_short_help = true)]
     pub(crate) patience: u32,
     /// Append TLS session keys to this file, for `gridlatch decode`
     #[arg(long, value_name = "FILE")]
