@@ -26,7 +26,7 @@ pub(crate) struct EvidenceArgs {
     #[arg(long, value_name = "FILE")]
     ocsp: Vec<PathBuf>,
     /// Ask the OCSP responders and fetch the lists that the certificates name, if they are at public
-    /// addresses; with =HOST[:PORT] (may be repeated) exactly these places. Without it nobody is asked
+    /// addresses; with =HOST or =HOST:PORT (may be repeated) exactly these places. Without it nobody is asked
     #[arg(
         long,
         value_name = "HOST[:PORT]",
