@@ -1,7 +1,7 @@
 //! The forecast of a data folder is about what its stations really show: what they were delivered with, and
 //! what came later over OCPP.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use gridlatch_keys::OpensslVerifier;
@@ -52,18 +52,19 @@ fn keep(data: &Path, station: &StationId, pki: &DevPki, name: &str) {
     }
 }
 
-/// On which days from now which stations stop being accepted by vehicles.
+/// On which days from now which stations stop being accepted by vehicles. Leaves that were issued within one
+/// day may end some seconds apart.
 fn foretold(data: &Path) -> BTreeSet<(i64, Vec<String>)> {
     let read = collect::folder(&data.join("pki")).unwrap().read().unwrap();
-    breaks(&read.holders, day(0), day(100), &OpensslVerifier)
-        .into_iter()
-        .filter(|one| one.profile.kind == Kind::SeccLeaf)
-        .map(|one| {
-            (
-                (one.at.0 - day(0).0).whole_days(),
-                one.shown_by.into_iter().collect(),
-            )
-        })
+    let mut days: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
+    for one in breaks(&read.holders, day(0), day(100), &OpensslVerifier) {
+        if one.profile.kind == Kind::SeccLeaf {
+            let left = (one.at.0 - day(0).0).whole_days();
+            days.entry(left).or_default().extend(one.shown_by);
+        }
+    }
+    days.into_iter()
+        .map(|(left, stations)| (left, stations.into_iter().collect()))
         .collect()
 }
 
