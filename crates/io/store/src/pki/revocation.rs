@@ -2,7 +2,7 @@
 
 use gridlatch_vocab::Timestamp;
 
-use crate::engine::{Row, params};
+use crate::engine::{Conn, Row, params};
 use crate::{Result, Store};
 
 /// The reason code of a hold (RFC 5280, 5.3.1), the only one that a later one may replace or lift.
@@ -47,6 +47,25 @@ pub struct RevocationRow {
     pub not_after: Timestamp,
 }
 
+/// When and why a certificate was revoked, and its end.
+async fn standing(conn: &mut Conn, authority: i64, serial: i64) -> Result<Option<Row>> {
+    conn.row(
+        "SELECT revoked_at, reason, not_after FROM pki_certificate WHERE authority = $1 AND serial = $2",
+        params![authority, serial],
+    )
+    .await
+}
+
+/// Takes the entry for lists away, to be entered anew under a higher number.
+async fn forget(conn: &mut Conn, authority: i64, serial: i64) -> Result<()> {
+    conn.execute(
+        "DELETE FROM pki_revocation WHERE authority = $1 AND serial = $2",
+        params![authority, serial],
+    )
+    .await
+    .map(drop)
+}
+
 impl Store {
     /// Revokes a certificate; durable when it returns. A hold may be made final, nothing else changes twice.
     pub async fn pki_revoke(
@@ -60,14 +79,7 @@ impl Store {
         let by = by.to_owned();
         self.write(move |conn| {
             Box::pin(async move {
-                let found = conn
-                    .row(
-                        "SELECT revoked_at, reason, not_after FROM pki_certificate \
-                         WHERE authority = $1 AND serial = $2",
-                        params![authority, serial],
-                    )
-                    .await?;
-                let Some(found) = found else {
+                let Some(found) = standing(conn, authority, serial).await? else {
                     return Ok(RevokeOutcome::Unknown);
                 };
                 let not_after = found.time(2)?;
@@ -79,11 +91,7 @@ impl Store {
                 }
                 // Entered anew, so that the change has a number after the last delta list; a hold that was
                 // lifted has left an entry too.
-                conn.execute(
-                    "DELETE FROM pki_revocation WHERE authority = $1 AND serial = $2",
-                    params![authority, serial],
-                )
-                .await?;
+                forget(conn, authority, serial).await?;
                 conn.execute(
                     "UPDATE pki_certificate SET revoked_at = $3, reason = $4 WHERE authority = $1 AND serial = $2",
                     params![authority, serial, at, reason],
@@ -112,25 +120,14 @@ impl Store {
         let by = by.to_owned();
         self.write(move |conn| {
             Box::pin(async move {
-                let found = conn
-                    .row(
-                        "SELECT revoked_at, reason, not_after FROM pki_certificate \
-                         WHERE authority = $1 AND serial = $2",
-                        params![authority, serial],
-                    )
-                    .await?;
-                let Some(found) = found else {
+                let Some(found) = standing(conn, authority, serial).await? else {
                     return Ok(ReleaseOutcome::Unknown);
                 };
                 let not_after = found.time(2)?;
                 if found.time_opt(0)?.is_none() || found.int_opt(1)? != Some(HOLD) {
                     return Ok(ReleaseOutcome::NotHeld);
                 }
-                conn.execute(
-                    "DELETE FROM pki_revocation WHERE authority = $1 AND serial = $2",
-                    params![authority, serial],
-                )
-                .await?;
+                forget(conn, authority, serial).await?;
                 conn.execute(
                     "UPDATE pki_certificate SET revoked_at = NULL, reason = NULL \
                      WHERE authority = $1 AND serial = $2",
