@@ -84,20 +84,26 @@ pub fn router(pools: Pools) -> Router {
             get(vehicle::one_opnc).delete(vehicle::withdraw),
         )
         .route("/pcp/lookupvehicle/{pcid}", get(vehicle::lookup))
-        .route("/ccp/contractData/emaid/{emaid}", get(contract::by_emaid_opnc))
-        .route("/ccp/contractData/pcid/{pcid}", get(contract::by_pcid_opnc))
+        .route(
+            "/ccp/contractData/emaid/{emaid}",
+            get(contract::reading::by_emaid_opnc),
+        )
+        .route(
+            "/ccp/contractData/pcid/{pcid}",
+            get(contract::reading::by_pcid_opnc),
+        )
         .route(
             "/ccp/signedcontractdata",
-            post(contract::install_opnc).put(contract::store),
+            post(contract::request::install_opnc).put(contract::store),
         )
         .route("/ccp/signedcontractdata/{emaid}", delete(contract::withdraw))
         .route(
             "/ccp/signedcontractdata/{emaid}/{pcid}",
-            get(contract::provide_opnc),
+            get(contract::reading::provide_opnc),
         )
         .route(
             "/ccp/signedcontractdata/{emaid}/{pcid}/setdefault",
-            post(contract::default_opnc),
+            post(contract::reading::default_opnc),
         )
         .route("/cps/contractData/sign", put(cps::sign_opnc))
         .route("/cps/contractData/generateandsign", put(cps::generate))
@@ -121,21 +127,21 @@ pub fn router(pools: Pools) -> Router {
         .route("/v1/oem/lookupVehicle/{pcid}", get(vehicle::lookup))
         .route(
             "/v1/ccp/signedContractData",
-            post(contract::install).put(contract::store),
+            post(contract::request::install).put(contract::store),
         )
         .route(
             "/v1/ccp/signedContractData/{id}",
-            get(contract::by_pcid).delete(contract::withdraw_opcp),
+            get(contract::reading::by_pcid).delete(contract::withdraw),
         )
         .route(
             "/v1/ccp/signedContractData/{pcid}/{emaid}/default",
-            put(contract::default_opcp).post(contract::default_opcp),
+            put(contract::reading::default_opcp).post(contract::reading::default_opcp),
         )
         .route(
             "/v1/ccp/provideSignedContractData/{emaid}/{pcid}",
-            get(contract::provide),
+            get(contract::reading::provide),
         )
-        .route("/v1/ccp/lookupContract/{emaid}", get(contract::by_emaid))
+        .route("/v1/ccp/lookupContract/{emaid}", get(contract::reading::by_emaid))
         .route("/v1/cps/contractData/signed", put(cps::sign))
         .route("/v1/cps/signedContractData", put(cps::sign_old))
         .route("/v1/cps/forward/signedContractData", put(cps::forward))
