@@ -12,6 +12,7 @@ mod revocation;
 mod staples;
 pub(crate) mod station_process;
 mod stations;
+mod trust;
 mod web;
 
 use std::net::SocketAddr;

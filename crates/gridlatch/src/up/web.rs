@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::UpConfig;
 use super::commands::Orders;
+use super::trust::Pictures;
 
 /// The file that holds the operator token within the data folder.
 const TOKEN_FILE: &str = "operator.token";
@@ -58,7 +59,8 @@ pub(crate) async fn start(
         "/api/v1",
         shutdown.clone(),
     )
-    .bill_roots(bill_roots);
+    .bill_roots(bill_roots)
+    .trust(Arc::new(Pictures::of(platform.state.clone())));
     let router = rest::router(platform.state.clone()).merge(gridlatch_console::router(console));
     let operator = rest::auth::Operator::new(Secret::new(token.clone()), hub.clone());
     let router = rest::auth::require_operator(operator, router);

@@ -82,6 +82,15 @@ pub struct CampaignStation {
     pub last_seen: Option<Timestamp>,
 }
 
+/// A station's result in one campaign, by the campaign's number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CampaignResult {
+    /// Of which campaign.
+    pub number: i64,
+    /// Which station, and its result: `refused`, `done` or `already`.
+    pub result: CampaignStation,
+}
+
 const SELECT: &str =
     "SELECT number, id, action, usage, document, state, at_once, stop_after, asked_by, at FROM campaign
     WHERE $1 = '' OR id = $1 ORDER BY number DESC LIMIT 100";
@@ -248,6 +257,37 @@ impl Store {
             )
             .await?;
         rows.iter().map(read).collect()
+    }
+
+    /// Results of stations that refused something in one of the latest hundred campaigns, `first` to `last` by id:
+    /// what each refused, and what it did take, latest campaign first. At most `limit`.
+    pub async fn campaign_refusals(
+        &self,
+        first: &str,
+        last: &str,
+        limit: u32,
+    ) -> Result<Vec<CampaignResult>> {
+        let rows = self
+            .rows(
+                "SELECT c.station, c.state, c.attempts, c.code, c.message, c.at, s.connected, s.last_seen, c.campaign
+                FROM campaign_station c JOIN station s ON s.id = c.station
+                WHERE c.campaign IN (SELECT number FROM campaign ORDER BY number DESC LIMIT 100)
+                    AND c.state IN ('refused', 'done', 'already') AND c.station >= $1 AND c.station <= $2
+                    AND EXISTS (SELECT 1 FROM campaign_station r
+                        WHERE r.campaign IN (SELECT number FROM campaign ORDER BY number DESC LIMIT 100)
+                            AND r.state = 'refused' AND r.station = c.station)
+                ORDER BY c.station, c.campaign DESC LIMIT $3",
+                params![first, last, i64::from(limit)],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(CampaignResult {
+                    number: row.int(8)?,
+                    result: read(row)?,
+                })
+            })
+            .collect()
     }
 
     /// Notes a station's state; durable when it returns. A result that is known is never replaced.

@@ -31,7 +31,9 @@ mod variable;
 mod views;
 mod writer;
 
-pub use campaign::{CAMPAIGN_ATTEMPTS, CampaignCounts, CampaignRow, CampaignStation, NewCampaign};
+pub use campaign::{
+    CAMPAIGN_ATTEMPTS, CampaignCounts, CampaignResult, CampaignRow, CampaignStation, NewCampaign,
+};
 pub use cdr::{CdrRecord, NewCdr};
 pub use error::{Result, StoreError};
 pub use event::StoredEvent;

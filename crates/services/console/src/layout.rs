@@ -12,6 +12,7 @@ pub(crate) enum Nav {
     Overview,
     Sessions,
     Events,
+    Certificates,
     Codes,
     None,
 }
@@ -51,6 +52,7 @@ pub(crate) fn page(frame: &Frame<'_>, body: &Markup) -> Markup {
                         (entry("/", "Overview", frame.nav == Nav::Overview))
                         (entry("/sessions", "Sessions", frame.nav == Nav::Sessions))
                         (entry("/events", "Events", frame.nav == Nav::Events))
+                        (entry("/certificates", "Certificates", frame.nav == Nav::Certificates))
                         (entry("/codes", "Codes", frame.nav == Nav::Codes))
                     }
                     @if frame.live.is_some() {

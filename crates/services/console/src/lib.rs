@@ -12,6 +12,7 @@
 
 mod assets;
 mod bill;
+mod certificates;
 mod commands;
 mod format;
 mod layout;
@@ -23,6 +24,7 @@ mod plot;
 mod proof;
 mod reads;
 mod routes;
+mod trust;
 
 use std::sync::Arc;
 
@@ -32,6 +34,7 @@ use gridlatch_store::Store;
 use tokio::sync::Semaphore;
 
 pub use commands::{Commands, Outcome, Refused};
+pub use trust::{BreakRow, CertificateRow, HolderRow, RefusedRow, Trust, TrustPicture};
 
 /// What the console works with. Made once per process.
 pub struct ConsoleState {
@@ -40,6 +43,7 @@ pub struct ConsoleState {
     commands: Arc<dyn Commands>,
     api_base: String,
     bill_roots: Vec<Vec<u8>>,
+    trust: Option<Arc<dyn Trust>>,
     shutdown: Shutdown,
     live: Arc<Semaphore>,
 }
@@ -61,9 +65,17 @@ impl ConsoleState {
             commands,
             api_base: api_base.into(),
             bill_roots: Vec::new(),
+            trust: None,
             shutdown,
             live: Arc::new(Semaphore::new(live::CONNECTIONS)),
         }
+    }
+
+    /// Where the certificates page gets its picture from; without it the page says that there is none.
+    #[must_use]
+    pub fn trust(mut self, trust: Arc<dyn Trust>) -> Self {
+        self.trust = Some(trust);
+        self
     }
 
     /// Signed bills are checked against these roots (DER) whenever they are shown.

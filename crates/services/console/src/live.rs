@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::ConsoleState;
+use crate::certificates::{self, Campaign, Certificates, Shown, Which};
 use crate::model::{EventFilter, Overview, Sample, Session, SessionDetail, Station};
 use crate::pages::problem::Problem;
 use crate::pages::{self, Regions};
@@ -43,6 +44,8 @@ pub(crate) enum Subject {
     Station(StationId),
     Session(StationId, TransactionId),
     Events(EventFilter),
+    Certificates(Shown),
+    Campaign(String, Which),
 }
 
 /// What is on the page.
@@ -51,6 +54,8 @@ enum View {
     Station(Station, Vec<Event>),
     Session(Box<SessionDetail>),
     Events(EventFilter, Vec<Event>),
+    Certificates(Certificates),
+    Campaign(Box<Campaign>),
 }
 
 /// What a fact from the hub means for a page.
@@ -204,6 +209,10 @@ impl View {
                 filter.clone(),
                 reads::events(store, hub, filter, pages::events::PER_PAGE).await?,
             ),
+            Subject::Certificates(shown) => Self::Certificates(certificates::read(state, shown).await?),
+            Subject::Campaign(id, which) => {
+                Self::Campaign(Box::new(certificates::read_campaign(state, id, which).await?))
+            }
         })
     }
 
@@ -213,6 +222,8 @@ impl View {
             Self::Station(station, events) => pages::station::regions(station, events),
             Self::Session(detail) => pages::session::regions(detail),
             Self::Events(filter, events) => pages::events::regions(events, filter),
+            Self::Certificates(view) => pages::certificates::regions(view),
+            Self::Campaign(view) => pages::campaign::regions(view),
         }
     }
 
@@ -256,6 +267,14 @@ impl View {
                 events.truncate(pages::events::PER_PAGE);
                 Effect::Redraw
             }
+            // Campaigns and rounds of asking tell their steps; everything else comes with the next refresh.
+            Self::Certificates(_) | Self::Campaign(_) => {
+                if event.code.as_str().starts_with("rollover.") {
+                    Effect::Reload
+                } else {
+                    Effect::Nothing
+                }
+            }
         }
     }
 
@@ -280,7 +299,9 @@ impl View {
                 }
                 Effect::Redraw
             }
-            Self::Station(..) | Self::Events(..) => Effect::Nothing,
+            Self::Station(..) | Self::Events(..) | Self::Certificates(..) | Self::Campaign(..) => {
+                Effect::Nothing
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::live::{self, Subject};
 use crate::model::EventFilter;
 use crate::orders::{self, station_id};
 use crate::pages::problem::Problem;
-use crate::{ConsoleState, assets, pages, reads};
+use crate::{ConsoleState, assets, certificates, pages, reads};
 
 /// Nothing from elsewhere, nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -52,6 +52,7 @@ pub(crate) fn router(state: Arc<ConsoleState>) -> Router {
         .route("/live/stations/{station}", get(live_station))
         .route("/live/sessions/{station}/{transaction}", get(live_session))
         .route("/live/events", get(live_events))
+        .merge(certificates::routes())
         .fallback(nowhere)
         .layer(DefaultBodyLimit::max(FORM))
         .with_state(state)

@@ -48,7 +48,7 @@ pub use config::{BillSigner, PlatformConfig, StationCheck};
 pub use provider::{ContractProvider, ProvidedContract, Providing, ProvisioningAction, ProvisioningRefusal};
 pub use server::{Platform, PlatformError, PlatformHandle};
 pub use state::PlatformState;
-pub use trust::{AskProgress, DatedEnd, HeldBy, OwnTrust, Shown, TrustPage};
+pub use trust::{AskProgress, DatedEnd, HeldBy, OwnTrust, RefusedChange, Shown, TrustPage};
 
 /// How this service names itself in events.
 pub(crate) const SOURCE: &str = "platform";

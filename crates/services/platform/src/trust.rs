@@ -16,10 +16,12 @@ use crate::state::PlatformState;
 
 mod asking;
 mod page;
+pub(crate) mod refused;
 
 pub use asking::AskProgress;
 pub(crate) use asking::Asking;
 pub use page::{DatedEnd, HeldBy, Shown, TrustPage};
+pub use refused::RefusedChange;
 
 /// Entries of one station's answer that are kept.
 const MAX_INSTALLED: usize = 256;

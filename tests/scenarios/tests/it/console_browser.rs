@@ -163,6 +163,71 @@ async fn story() -> Result<()> {
     browser.close().await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_campaign_moves_on_its_page_and_marks_on_the_line_of_time_lead_to_what_breaks() {
+    need!(chromium);
+    campaign().await.unwrap();
+}
+
+async fn campaign() -> Result<()> {
+    let world = World::empty().await;
+    world.holding(14);
+    world.distributing(14).await;
+    let base = serve(&world).await?;
+    let browser = Browser::start(Look::DESK).await?;
+    // Two of fourteen wait; one of them gets its result while somebody looks.
+    browser
+        .goto(&format!("{base}/certificates/campaigns/g2.distribute"))
+        .await?;
+    browser.wait_text("#live-state", "Live").await?;
+    browser.wait_text("[data-region=counts]", "12 of 14").await?;
+    let late = station("GL-006");
+    world.campaign_result(&late, false).await;
+    world.say_changed(&late);
+    browser.wait_text("[data-region=counts]", "13 of 14").await?;
+
+    browser.goto(&format!("{base}/certificates")).await?;
+    browser.wait_text("#live-state", "Live").await?;
+    // What somebody unfolded stays so when the page is updated.
+    browser
+        .script("document.querySelector('.holder summary').click()")
+        .await?;
+    browser
+        .script("document.querySelector('.lane a').focus()")
+        .await?;
+    world.campaign_result(&station("GL-013"), false).await;
+    world.say_changed(&station("GL-013"));
+    browser.wait_text("[data-region=campaigns]", "14 of 14").await?;
+    ensure!(
+        browser
+            .script("return document.querySelector('.holder').open")
+            .await?
+            == true
+    );
+    ensure!(
+        browser
+            .script("return document.activeElement.matches('.lane a')")
+            .await?
+            == true
+    );
+    browser.screenshot("console-certificates-unfolded").await?;
+    let hit =
+        "document.activeElement.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true }));
+        return document.querySelector(':target')?.id";
+    ensure!(browser.script(hit).await? == "break-0");
+    // Asking everybody is a form, by keyboard and without script.
+    browser
+        .script("document.querySelector('.withorder button').click()")
+        .await?;
+    browser
+        .wait("order to ask", async || {
+            Ok(*world.trust.asked.lock().unwrap() == 1)
+        })
+        .await?;
+    browser.assert_quiet().await?;
+    browser.close().await
+}
+
 /// Text against what is behind it, by WCAG 2.1: 4.5 to 1, or 3 to 1 when large. Returns what fails.
 const CONTRAST: &str = r"
     const rgba = (text) => {
@@ -224,9 +289,15 @@ async fn every_page_reads_well_in_light_and_dark_on_desk_and_phone() {
 
 async fn looks() -> Result<()> {
     let world = World::seeded().await;
+    world.holding(1);
     let base = serve(&world).await?;
     let empty = World::empty().await;
+    empty.holding(0);
     let bare = serve(&empty).await?;
+    let fleet = World::empty().await;
+    fleet.holding(200);
+    fleet.distributing(200).await;
+    let many = serve(&fleet).await?;
     let pages = [
         ("overview", format!("{base}/")),
         ("station", format!("{base}/stations/GL-DC-1")),
@@ -238,6 +309,11 @@ async fn looks() -> Result<()> {
         ("events", format!("{base}/events")),
         ("code", format!("{base}/codes/ocpp.callerror_security")),
         ("codes", format!("{base}/codes")),
+        ("certificates", format!("{base}/certificates")),
+        ("certificates-none", format!("{bare}/certificates")),
+        ("certificates-many", format!("{many}/certificates")),
+        ("certificates-refused", format!("{many}/certificates?find=GL-002")),
+        ("campaign", format!("{many}/certificates/campaigns/g2.distribute")),
         ("missing", format!("{base}/stations/NOBODY")),
         ("empty", format!("{bare}/")),
     ];

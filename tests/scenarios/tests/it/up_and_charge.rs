@@ -402,6 +402,23 @@ async fn console() -> Result<()> {
     browser.wait_text("body", "GL-DC-1").await?;
     let session = up.flowing("GL-DC-1")?;
     browser.screenshot("up-overview").await?;
+    // What this system's stations hold, asked by the button and foretold.
+    browser.goto(&format!("{base}/certificates")).await?;
+    browser.wait_text("#live-state", "Live").await?;
+    browser
+        .script("document.querySelector('.withorder button').click()")
+        .await?;
+    browser.wait_text("[data-region=summary]", "2 of 2").await?;
+    browser
+        .wait_text("[data-region=breaks]", "SECC certificate")
+        .await?;
+    browser
+        .script("document.querySelector('[data-key=\"station GL-AC-1\"] summary').click()")
+        .await?;
+    browser
+        .wait_text("[data-key=\"station GL-AC-1\"]", "V2G root")
+        .await?;
+    browser.screenshot("up-certificates").await?;
     browser.goto(&format!("{base}{}", session_path(&session))).await?;
     browser.wait_text("#live-state", "Live").await?;
     // A reload would forget this.

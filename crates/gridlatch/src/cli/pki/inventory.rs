@@ -59,6 +59,7 @@ async fn show(args: &InventoryArgs) -> Result<u8> {
                 json!({
                     "holder": entry.name, "role": entry.role, "as_of": entry.as_of, "connected": entry.connected,
                     "failure": entry.failure, "chains": chains(holder), "roots": roots(holder),
+                    "refused": entry.refused,
                     "unknown_certificates": unknown,
                     "next_break": first.map(|one| json!({ "at": one.at, "cause": one.cause, "message": one.message })),
                 })
@@ -95,6 +96,19 @@ fn text(entry: &Entry, holder: &Holder, unknown: usize, next: Option<&Break>, no
     }
     if unknown > 0 {
         say::result(format!("    {unknown} certificates that nobody knows"));
+    }
+    for one in &entry.refused {
+        say::result(format!(
+            "    refused {} of {} \"{}\" ({}) on {}, campaign {}: {} ({})",
+            one.action,
+            one.usage,
+            one.root,
+            one.fingerprint.get(..8).unwrap_or_default(),
+            one.at.0.date(),
+            one.campaign,
+            one.message,
+            one.code
+        ));
     }
     if let Some(failure) = &entry.failure {
         say::result(format!("    did not answer: {failure}"));

@@ -6,10 +6,13 @@
     reason = "several test binaries share it, and none uses all of it"
 )]
 
+#[path = "trust.rs"]
+pub mod trust;
+
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use gridlatch_console::{Commands, ConsoleState, Outcome, Refused};
+use gridlatch_console::{Commands, ConsoleState, Outcome, Refused, Trust, TrustPicture};
 use gridlatch_host::{Hub, HubConfig, Shutdown};
 use gridlatch_store::{BootInfo, EventKind, NewCdr, Sample, Store, TokenUse, TransactionRecord};
 use gridlatch_vocab::catalogue::{cable, host, ocpp, platform, power};
@@ -53,6 +56,23 @@ impl Commands for Recorder {
     }
 }
 
+/// A picture that a test gives; `asked` counts the orders to ask everybody.
+#[derive(Default)]
+pub struct Drawn {
+    pub picture: Mutex<Option<Arc<TrustPicture>>>,
+    pub asked: Mutex<usize>,
+}
+
+impl Trust for Drawn {
+    fn picture(&self) -> BoxFuture<'_, Result<Arc<TrustPicture>, String>> {
+        let picture = self.picture.lock().unwrap().clone();
+        Box::pin(async move { picture.ok_or_else(|| "What stations hold could not be read.".to_owned()) })
+    }
+    fn ask(&self) {
+        *self.asked.lock().unwrap() += 1;
+    }
+}
+
 /// A console over a store in memory.
 pub struct World {
     pub store: Store,
@@ -60,6 +80,7 @@ pub struct World {
     pub commands: Arc<Recorder>,
     pub shutdown: Shutdown,
     pub now: Timestamp,
+    pub trust: Arc<Drawn>,
 }
 
 pub fn station(id: &str) -> StationId {
@@ -78,6 +99,7 @@ impl World {
             commands: Arc::new(Recorder::default()),
             shutdown: Shutdown::new(),
             now: gridlatch_host::now(),
+            trust: Arc::new(Drawn::default()),
         }
     }
 
@@ -94,7 +116,7 @@ impl World {
             "/api/v1",
             self.shutdown.clone(),
         );
-        gridlatch_console::router(state.bill_roots(bill_roots))
+        gridlatch_console::router(state.bill_roots(bill_roots).trust(self.trust.clone()))
     }
 
     pub fn ago(&self, seconds: i64) -> Timestamp {

@@ -74,6 +74,7 @@ pub fn folder(dir: &Path) -> Result<Inventory, PkiError> {
                     as_of: None,
                     connected: None,
                     failure: None,
+                    refused: Vec::new(),
                 })
                 .shows
                 .push(Shown {

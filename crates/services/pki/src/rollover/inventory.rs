@@ -82,6 +82,31 @@ pub struct Entry {
     /// Why it did not answer when it was last asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// What it refused when roots and certificates were distributed, and has not taken since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
+}
+
+/// A change that a station refused.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// The campaign in which it did.
+    pub campaign: String,
+    /// What it was told: `install`, `renew` or `remove`.
+    pub action: String,
+    /// OCPP's word for the root's or certificate's use.
+    pub usage: String,
+    /// The root that it was about: its common name.
+    pub root: String,
+    /// SHA-256 of that root, hex.
+    pub fingerprint: String,
+    /// The code of the refusal.
+    pub code: String,
+    /// Its particulars.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A certificate known by its date alone: its name stands for a person, and nobody keeps it.

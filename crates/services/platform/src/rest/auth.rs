@@ -95,10 +95,11 @@ async fn check(State(operator): State<Arc<Operator>>, request: Request, next: Ne
         || cookie(headers).is_some_and(|token| operator.is_token(token))
     {
         let mut response = next.run(request).await;
-        // The address bar held the token once: it must not travel to other sites.
+        // The address bar held the token once: it must not travel to other sites. Not `no-referrer`: with it browsers
+        // send `Origin: null` with the console's own forms, which is refused above as a foreign origin.
         response
             .headers_mut()
-            .insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            .insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
         return response;
     }
     refuse(

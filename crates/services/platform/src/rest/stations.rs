@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::Problem;
 use super::input::{Place, known};
 use crate::state::PlatformState;
+use crate::trust::{RefusedChange, refused};
 
 /// A charging station.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,6 +37,8 @@ pub(crate) struct Station {
     last_seen: Option<String>,
     /// Its connectors.
     connectors: Vec<Connector>,
+    /// What it refused when roots and certificates were distributed, and has not taken since; latest first.
+    refused: Vec<RefusedChange>,
 }
 
 /// A connector.
@@ -93,8 +96,8 @@ pub(crate) struct Variable {
     value: Option<String>,
 }
 
-impl From<StationRecord> for Station {
-    fn from(record: StationRecord) -> Self {
+impl Station {
+    fn of(record: StationRecord, refused: Option<Vec<RefusedChange>>) -> Self {
         Self {
             id: record.id.into(),
             connected: record.connected,
@@ -115,6 +118,7 @@ impl From<StationRecord> for Station {
                     at: connector.at.to_rfc3339(),
                 })
                 .collect(),
+            refused: refused.unwrap_or_default(),
         }
     }
 }
@@ -147,9 +151,23 @@ impl From<VariableRecord> for Variable {
 #[utoipa::path(get, path = "/stations", tag = "stations", responses(
     (status = 200, body = Vec<Station>), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(State(state): State<PlatformState>) -> Result<Json<Vec<Station>>, Problem> {
-    let stations = state.store().station_list().await;
-    let stations = stations.map_err(|error| Problem::store(&state, &error))?;
-    Ok(Json(stations.into_iter().map(Station::from).collect()))
+    let failed = |error| Problem::store(&state, &error);
+    let stations = state.store().station_list().await.map_err(failed)?;
+    let last = stations
+        .iter()
+        .map(|one| one.id.as_str())
+        .max()
+        .unwrap_or_default();
+    let mut refusals = refused::of(&state, "", last).await.map_err(failed)?;
+    Ok(Json(
+        stations
+            .into_iter()
+            .map(|record| {
+                let refused = refusals.remove(record.id.as_str());
+                Station::of(record, refused)
+            })
+            .collect(),
+    ))
 }
 
 /// One charging station.
@@ -165,8 +183,10 @@ pub(crate) async fn detail(
         return Err(Problem::not_found(&state, "charging station"));
     };
     let setpoints = state.store().setpoint_list(&station).await.map_err(failed)?;
+    let id = station.as_str();
+    let refused = refused::of(&state, id, id).await.map_err(failed)?.remove(id);
     Ok(Json(StationDetail {
-        station: record.into(),
+        station: Station::of(record, refused),
         setpoints: setpoints.into_iter().map(Setpoint::from).collect(),
     }))
 }

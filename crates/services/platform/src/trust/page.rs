@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Trusts;
+use super::{RefusedChange, Trusts, refused};
 use crate::state::PlatformState;
 
 /// A chain somebody shows to others.
@@ -64,6 +64,9 @@ pub struct HeldBy {
     /// Why it did not answer when it was last asked: a code and particulars.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// What it refused when roots and certificates were distributed, and has not taken since; latest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedChange>,
 }
 
 /// A page of the inventory.
@@ -144,6 +147,8 @@ async fn stations(state: &PlatformState, after: &str, limit: u32, page: &mut Tru
         return Ok(());
     };
     let rows = chains(state, "station", after, last, limit).await?;
+    let first = names.first().unwrap_or(last);
+    let mut refusals = refused::of(state, first, last).await?;
     for answer in answers {
         let mut holder = empty("station", answer.station.as_str());
         for row in rows.iter().filter(|row| row.holder == answer.station.as_str()) {
@@ -156,6 +161,7 @@ async fn stations(state: &PlatformState, after: &str, limit: u32, page: &mut Tru
             }
         }
         answered(&mut holder, &answer);
+        holder.refused = refusals.remove(answer.station.as_str()).unwrap_or_default();
         page.holders.push(holder);
     }
     page.next = next("station", &names, limit);
@@ -220,6 +226,7 @@ fn empty(role: &str, name: &str) -> HeldBy {
         as_of: None,
         connected: None,
         failure: None,
+        refused: Vec::new(),
     }
 }
 

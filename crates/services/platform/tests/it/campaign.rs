@@ -7,9 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use gridlatch_pki::rollover::inventory::Inventory;
 use gridlatch_platform::{CampaignAction, CampaignError, CampaignOrder, PlatformConfig};
 use gridlatch_store::{CampaignRow, Store};
 use gridlatch_vocab::catalogue::{platform, rollover};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use crate::fleet::{Fleet, Held, Manner, Roots, pem, roots, run};
 use crate::support::{World, id};
@@ -127,6 +130,32 @@ async fn a_new_root_goes_nowhere_without_proof_that_the_old_one_vouches_for_it()
         .await
         .unwrap();
     assert_eq!(rows[0].code.as_deref(), Some(rollover::NOT_VOUCHED.as_str()));
+    // Whoever lists stations, or what they hold, sees it there.
+    let told = stations(&world).await;
+    let entry = |told: &Value, name: &str| {
+        let all = told.as_array().unwrap();
+        all.iter().find(|one| one["id"] == name).unwrap()["refused"].clone()
+    };
+    let refusal = entry(&told, "S-001");
+    assert_eq!(refusal.as_array().unwrap().len(), 1, "{refusal}");
+    assert_eq!(refusal[0]["campaign"], "a");
+    assert_eq!(refusal[0]["action"], "install");
+    assert_eq!(refusal[0]["code"], rollover::NOT_VOUCHED.as_str());
+    let print = gridlatch_trust::certificate::summary(&roots.new)
+        .unwrap()
+        .fingerprint;
+    assert_eq!(refusal[0]["fingerprint"], print);
+    assert!(entry(&told, "S-000").as_array().unwrap().is_empty());
+    let page = state.trust_page("", 100).await.unwrap();
+    let text = json!({ "holders": page.holders, "known": page.known }).to_string();
+    let read = Inventory::from_json(text.as_bytes()).unwrap();
+    let refused_by: Vec<&str> = read
+        .holders
+        .iter()
+        .filter(|one| !one.refused.is_empty())
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(refused_by, ["station S-001"]);
     // On purpose it may be.
     let bare = CampaignOrder {
         stations: Some(vec![id("S-001")]),
@@ -137,6 +166,21 @@ async fn a_new_root_goes_nowhere_without_proof_that_the_old_one_vouches_for_it()
     };
     state.start_campaign(bare).await.unwrap();
     until(&world, "b", |row| row.state == "done" && row.counts.done == 1).await;
+    // It has taken it since: nothing is refused any more.
+    let told = stations(&world).await;
+    assert!(entry(&told, "S-001").as_array().unwrap().is_empty(), "{told}");
+}
+
+/// `GET /stations` of the REST interface.
+async fn stations(world: &World) -> Value {
+    let app = gridlatch_platform::rest::router(world.handle.state.clone());
+    let request = axum::http::Request::get("/api/v1/stations")
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let answer = app.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    serde_json::from_slice(&body).unwrap()
 }
 
 #[tokio::test]
