@@ -6,9 +6,9 @@
 )]
 
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -96,9 +96,9 @@ fn shell(folder: &Path, command: &str) -> Output {
         .unwrap()
 }
 
-/// As [`shell`], with its input open for a while: s_client leaves at the end of its input, and in TLS 1.3
-/// a refusal comes after its handshake.
-fn linger(folder: &Path, command: &str) -> Output {
+/// As [`shell`], with its input open until the server has `accepted` it: s_client leaves at the end of its input, and
+/// in TLS 1.3 a refusal, at which it leaves by itself, comes after its handshake.
+fn linger(folder: &Path, command: &str, accepted: &mpsc::Receiver<()>) -> Output {
     let mut words = command.split(' ').filter(|word| !word.is_empty());
     let mut child = Command::new(words.next().unwrap())
         .args(words)
@@ -109,7 +109,11 @@ fn linger(folder: &Path, command: &str) -> Output {
         .spawn()
         .unwrap();
     let began = Instant::now();
-    while child.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(2) {
+    while child.try_wait().unwrap().is_none() && accepted.try_recv().is_err() {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "{command}: neither refused nor accepted"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     child.wait_with_output().unwrap()
@@ -231,12 +235,7 @@ fn openssl_shakes_hands_over_the_kept_files_and_ends_the_same_way() {
     for row in &rows {
         let commands = &row["commands"];
         let folder = dir.path().join(commands["folder"].as_str().unwrap());
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port()
-            .to_string();
+        let port = gridlatch_testkit::ports::tcp().unwrap();
         let at_port = |command: &Value| command.as_str().unwrap().replace("15118 ", &format!("{port} "));
         let command = at_port(&commands["s_server"]);
         let mut words = command.split(' ').filter(|word| !word.is_empty());
@@ -254,7 +253,15 @@ fn openssl_shakes_hands_over_the_kept_files_and_ends_the_same_way() {
             heard.by_ref().any(|line| line.unwrap() == "ACCEPT"),
             "{row}: s_server does not start"
         );
-        let client = linger(&folder, &at_port(&commands["s_client"]));
+        let (handshake, accepted) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in heard.map_while(Result::ok) {
+                if line.starts_with("-----BEGIN SSL SESSION PARAMETERS") {
+                    let _ = handshake.send(());
+                }
+            }
+        });
+        let client = linger(&folder, &at_port(&commands["s_client"]), &accepted);
         let _ = server.kill();
         server.wait().unwrap();
         let said = String::from_utf8_lossy(&client.stdout) + String::from_utf8_lossy(&client.stderr);

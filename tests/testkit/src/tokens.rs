@@ -160,29 +160,20 @@ impl SwTpm {
     /// # Errors
     /// When swtpm is not there or finds no ports.
     pub fn new() -> Result<Self> {
-        let mut dir = temp::dir()?;
-        // The TSS finds the control port by adding one, so the two must be neighbours; try a few.
-        let mut last = None;
-        for _ in 0..8 {
-            let port = crate::ports::tcp()?;
-            let mut this = Self {
-                process: None,
-                port,
-                dir,
-            };
-            match this.start() {
-                Ok(()) => return Ok(this),
-                Err(error) => last = Some(error),
-            }
-            dir = this.dir;
-        }
-        Err(last.context("no attempt was made")?)
+        let mut this = Self {
+            process: None,
+            // The TSS finds the control port by adding one.
+            port: crate::ports::tcp_pair()?,
+            dir: temp::dir()?,
+        };
+        this.start()?;
+        Ok(this)
     }
 
     /// Starts it, again with the state it had.
     ///
     /// # Errors
-    /// When a port was taken meanwhile.
+    /// When it does not come up.
     pub fn start(&mut self) -> Result<()> {
         let state = self.dir.path().join("state");
         std::fs::create_dir_all(&state)?;

@@ -266,19 +266,16 @@ async fn notifications_wait_for_their_webhook_and_go_with_it() {
 async fn the_file_tells_neither_who_nor_what() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    {
-        let store = Store::open(path.to_str().unwrap()).await.unwrap();
-        store
-            .pool_vehicle_put(vehicle("GLDPERSONAL0000001", "oem"))
-            .await
-            .unwrap();
-        store
-            .pool_contract_put(contract("DEGDLCPERSONAL1", "GLDPERSONAL0000001", "mo"))
-            .await
-            .unwrap();
-        drop(store);
-    }
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let store = Store::open(path.to_str().unwrap()).await.unwrap();
+    store
+        .pool_vehicle_put(vehicle("GLDPERSONAL0000001", "oem"))
+        .await
+        .unwrap();
+    store
+        .pool_contract_put(contract("DEGDLCPERSONAL1", "GLDPERSONAL0000001", "mo"))
+        .await
+        .unwrap();
+    // While it is open: what was acknowledged is in the file or in its log, and neither goes away under the reader.
     let mut bytes = Vec::new();
     for file in std::fs::read_dir(folder.path()).unwrap() {
         bytes.extend(std::fs::read(file.unwrap().path()).unwrap());
@@ -291,6 +288,7 @@ async fn the_file_tells_neither_who_nor_what() {
             "{secret} in clear"
         );
     }
+    drop(store);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A stranger's first hour: `gridlatch up` in one terminal, `gridlatch ev charge` in another, every way there is.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use gridlatch_testkit::browser::{Browser, Look};
@@ -295,23 +295,19 @@ fn setpoint() -> Result<()> {
         (Some(30_000), 30_000.0),
         (None, free),
     ] {
-        let asked = Instant::now();
         up.setpoint("GL-DC-1", order.map(i64::from))?;
-        let seen = wait("power as ordered", SOON, || {
+        let before = up.samples(&session)?.len();
+        let (seen, later) = wait("power as ordered", SOON, || {
             let samples = up.samples(&session)?;
             let last = samples.last().context("no samples")?;
             let power = last["power"].as_f64().unwrap_or(0.0);
             // The battery's voltage moves a little; its limits shrink as it fills.
             let near = (power - expected).abs() < 0.05 * expected.abs();
             let told = last["setpoint"].as_f64() == order.map(f64::from);
-            Ok((near && told).then(|| last.clone()))
+            Ok((near && told).then(|| (last.clone(), samples.len() - before)))
         })?;
-        let took = asked.elapsed();
-        // Samples come once a second: the first or the second shows it.
-        ensure!(
-            took < Duration::from_secs(4),
-            "{expected} W after {took:?}: {seen}"
-        );
+        // One a second: the first or the second shows it. Another may come between two looks at them.
+        ensure!(later <= 3, "{expected} W after {later} samples: {seen}");
         ensure!(
             seen["current"]
                 .as_f64()

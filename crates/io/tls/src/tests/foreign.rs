@@ -162,13 +162,7 @@ async fn s_server_as_a_station_of_either_generation() {
             "TLS_AES_256_GCM_SHA384",
         ),
     ] {
-        // A port that was free a moment ago.
-        let port = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = gridlatch_testkit::ports::tcp().unwrap();
         let _child = Command::new("openssl")
             .args([
                 "s_server",

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use gridlatch_trust::Generation;
 use gridlatch_vocab::catalogue::tls;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use super::world::{TIMEOUT, sockets, world};
@@ -49,14 +49,8 @@ async fn an_rsa_server_of_openssl_that_demands_a_certificate_in_tls_1_2_is_seen_
         .unwrap();
     assert!(made.status.success(), "{made:?}");
     std::fs::copy(&cert, &twice).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let address = format!("127.0.0.1:{port}");
-    let _child = Command::new("openssl")
+    let address = format!("127.0.0.1:{}", gridlatch_testkit::ports::tcp().unwrap());
+    let mut child = Command::new("openssl")
         .args([
             "s_server",
             "-accept",
@@ -78,7 +72,10 @@ async fn an_rsa_server_of_openssl_that_demands_a_certificate_in_tls_1_2_is_seen_
     let tcp = loop {
         match TcpStream::connect(&address).await {
             Ok(tcp) => break tcp,
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            Err(_) => {
+                assert_eq!(child.try_wait().unwrap(), None, "s_server does not start");
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
         }
     };
     let shown = look(tcp, Generation::Iso2, None, TIMEOUT).await.unwrap();

@@ -282,7 +282,7 @@ fn child() {
         let port: u16 = port.parse().unwrap();
         let world = World::with(store, |config| PlatformConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], port)),
-            command_timeout: Duration::from_secs(2),
+            command_timeout: Duration::from_secs(5),
             ..config
         })
         .await;

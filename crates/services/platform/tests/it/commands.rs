@@ -1,6 +1,9 @@
 //! Commands reach the station that holds the connection, and every way they can fail has its code.
 
-use gridlatch_platform::Command;
+use std::time::Duration;
+
+use gridlatch_platform::{Command, PlatformConfig};
+use gridlatch_store::Store;
 use gridlatch_vocab::{EvseId, Watts, catalogue::platform as codes};
 use serde_json::{Value, json};
 
@@ -87,7 +90,11 @@ async fn a_2_0_1_station_is_not_asked_to_discharge_but_follows_a_limit() {
 
 #[tokio::test]
 async fn commands_fail_with_a_code_of_their_own() {
-    let world = World::new().await;
+    let world = World::with(Store::open(":memory:").await.unwrap(), |config| PlatformConfig {
+        command_timeout: Duration::from_secs(2),
+        ..config
+    })
+    .await;
     let stop = Command::Stop {
         transaction: "tx-9".parse().unwrap(),
     };

@@ -188,25 +188,29 @@ async fn a_flood_is_slowed_down_and_the_others_are_not() {
     let mut flood = world.station("CS-1").await;
     let mut good = world.station("CS-2").await;
     let begun = std::time::Instant::now();
-    for number in 0..120 {
+    for number in 0..160 {
         flood
             .send(json!([2, format!("f{number}"), "Heartbeat", {}]).to_string())
             .await;
     }
-    good.boot().await;
-    assert!(
-        begun.elapsed() < Duration::from_millis(900),
-        "the other station waits: {:?}",
-        begun.elapsed()
+    // Against each other, not against the clock: how long a boot takes is the machine's affair.
+    let (booted, calmed) = tokio::join!(
+        async {
+            good.boot().await;
+            begun.elapsed()
+        },
+        async {
+            for _ in 0..160 {
+                flood.next().await.unwrap();
+            }
+            begun.elapsed()
+        }
     );
-    for _ in 0..120 {
-        flood.next().await.unwrap();
-    }
     // 100 at once, then 20 a second.
+    assert!(calmed > Duration::from_millis(2_900), "{calmed:?}");
     assert!(
-        begun.elapsed() > Duration::from_millis(800),
-        "{:?}",
-        begun.elapsed()
+        booted < calmed / 2,
+        "the other station waits: {booted:?} of {calmed:?}"
     );
     assert_eq!(world.count(codes::RATE_LIMITED), 1);
 }

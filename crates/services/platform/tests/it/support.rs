@@ -60,7 +60,8 @@ impl World {
         let shutdown = Shutdown::new();
         let config = change(PlatformConfig {
             allow_plaintext: true,
-            command_timeout: Duration::from_millis(500),
+            // Long enough for an answer on any machine; where silence is the subject it is shorter.
+            command_timeout: Duration::from_secs(20),
             ..PlatformConfig::default()
         });
         let handle = Platform::start(config, Plaintext, store.clone(), hub.clone(), shutdown.clone())
@@ -95,7 +96,7 @@ impl World {
 
     /// Waits for an event of this code.
     pub(crate) async fn event(&self, code: Code) -> Event {
-        for _ in 0..300 {
+        for _ in 0..3000 {
             if let Some(event) = self.hub.recent(500).into_iter().find(|event| event.code == code) {
                 return event;
             }

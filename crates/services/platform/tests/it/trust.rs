@@ -21,6 +21,7 @@ async fn stations_are_asked_and_those_that_are_away_or_silent_are_named_with_the
             known,
             ..OwnTrust::default()
         },
+        command_timeout: Duration::from_secs(2),
         ..config
     })
     .await;

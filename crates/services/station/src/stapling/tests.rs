@@ -33,14 +33,35 @@ fn an_answer_is_renewed_at_half_its_life_and_dropped_at_its_end() {
     assert_eq!(due(Some(&endless), at(101)), Due::Drop);
 }
 
-/// Answers as they come, then errors.
+/// What a responder does when it is asked next.
 #[derive(Debug)]
-struct Script(Mutex<VecDeque<Result<Vec<u8>, String>>>);
+enum Act {
+    Fails,
+    TalksNonsense,
+    /// An answer that begins to age when it is asked for: two seconds old, six long.
+    Answers,
+}
+
+/// Acts in their order, then errors.
+struct Script(World, Mutex<VecDeque<Act>>);
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Script").field(&self.1).finish()
+    }
+}
 
 impl StapleSource for Script {
     fn fetch<'a>(&'a self, _chain: &'a [Vec<u8>]) -> Fetched<'a> {
-        let next = self.0.lock().unwrap().pop_front();
-        Box::pin(async move { next.unwrap_or_else(|| Err("the responder is away".into())) })
+        let next = self.1.lock().unwrap().pop_front();
+        Box::pin(async move {
+            match next {
+                Some(Act::Fails) => Err("not yet".to_owned()),
+                Some(Act::TalksNonsense) => Ok(b"nonsense".to_vec()),
+                Some(Act::Answers) => Ok(self.0.answer(Span::seconds(2), Span::seconds(6))),
+                None => Err("the responder is away".to_owned()),
+            }
+        })
     }
 }
 
@@ -140,21 +161,31 @@ async fn a_responder_that_goes_away_is_reported_once_and_the_old_answer_ends_in_
         })
         .unwrap(),
     );
-    let short = world.answer(Span::seconds(1), Span::seconds(3));
-    let script = Script(Mutex::new(VecDeque::from([
-        Err("not yet".to_owned()),
-        Ok(b"nonsense".to_vec()),
-        Ok(short),
-    ])));
+    let acts = VecDeque::from([Act::Fails, Act::TalksNonsense, Act::Answers]);
+    let script = Script(world, Mutex::new(acts));
     let sink = Arc::new(Sink::default());
     let report = Reporter::new(
         Arc::clone(&sink) as Arc<dyn EventSink>,
         "GL-AC-1".parse().unwrap(),
     );
     let work = keep_fresh_looking_every(Duration::from_millis(100), server, Arc::new(script), report);
-    tokio::time::timeout(Duration::from_secs(4), work)
-        .await
-        .unwrap_err();
+    let expired = async {
+        while !sink
+            .0
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|event| event.code == tls::STAPLE_EXPIRED)
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // Nothing more comes of it.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    };
+    tokio::select! {
+        () = work => unreachable!("it runs for as long as the station does"),
+        ended = tokio::time::timeout(Duration::from_secs(60), expired) => ended.expect("the answer ends"),
+    }
     let events = sink.0.lock().unwrap();
     let codes: Vec<Code> = events.iter().map(|event| event.code).collect();
     assert_eq!(

@@ -220,7 +220,7 @@ impl Bench {
     pub(crate) async fn stop(mut self) {
         self.shutdown.cancel();
         if let Some(station) = self.station.take() {
-            tokio::time::timeout(Duration::from_secs(5), station.stopped())
+            tokio::time::timeout(Duration::from_secs(20), station.stopped())
                 .await
                 .expect("the station stops");
         }
@@ -451,6 +451,6 @@ pub(crate) async fn hear(stream: &mut TcpStream, most: usize) -> Vec<u8> {
             }
         }
     };
-    let _ = tokio::time::timeout(Duration::from_secs(3), read).await;
+    let _ = tokio::time::timeout(Duration::from_secs(10), read).await;
     heard
 }

@@ -33,7 +33,8 @@ async fn second_connections_are_refused_while_the_loop_goes_on() {
         }
         slowest = slowest.max(start.elapsed());
     }
-    assert!(slowest < Duration::from_secs(1), "a refusal took {slowest:?}");
+    // At once, whatever that is on this machine: nothing it could wait for is over sooner.
+    assert!(slowest < Duration::from_secs(4), "a refusal took {slowest:?}");
     assert!(bench.is_closed(1), "the contactor opened: {:#?}", bench.codes(1));
     let loops = figures.borrow().loops;
     assert!(eventually(|| figures.borrow().loops > loops.max(before) + 5).await);

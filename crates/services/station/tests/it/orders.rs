@@ -264,7 +264,7 @@ async fn a_reset_waits_for_idle_or_ends_what_runs() {
 async fn a_remote_start_that_no_vehicle_takes_up_expires() {
     let bench = bench_with(1, false, |config| {
         config.eim = EimPolicy::RemoteStart;
-        config.evses[0].remote_start_life = Duration::from_millis(300);
+        config.evses[0].remote_start_life = Duration::from_secs(2);
     });
     assert_eq!(start(&bench, 1).await, Ok(None));
     bench.reports(1, cable_codes::REMOTE_START_EXPIRED, 0).await;
@@ -277,7 +277,7 @@ async fn a_remote_start_that_no_vehicle_takes_up_expires() {
     // A new start is taken up, and by then used, so that it does not expire.
     assert_eq!(start(&bench, 1).await, Ok(None));
     assert!(eventually(|| bench.is_closed(1)).await, "{:#?}", bench.codes(1));
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(2_200)).await;
     assert_eq!(bench.count(1, cable_codes::REMOTE_START_EXPIRED), 1);
     charging.abort();
     bench.stop().await;

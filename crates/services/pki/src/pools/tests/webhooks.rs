@@ -84,7 +84,7 @@ async fn a_maker_hears_of_contracts_for_its_vehicles_signed_and_again_after_a_fa
         async move { pools.deliver(stop).await }
     });
     // The first attempt fails and comes again after five seconds.
-    for _ in 0..120 {
+    for _ in 0..600 {
         if partner.heard.lock().unwrap().len() == 2 {
             break;
         }
