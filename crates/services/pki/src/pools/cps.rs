@@ -5,11 +5,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
-use gridlatch_session::provisioning::{Action, ContractData, Delivery, SignedContract};
+use gridlatch_session::provisioning::{Action, SignedContract};
+use gridlatch_trust::certificate;
 use gridlatch_trust::profile::Kind;
-use gridlatch_trust::{Generation, certificate};
+use gridlatch_vocab::Personal;
 use gridlatch_vocab::catalogue::provisioning;
-use gridlatch_vocab::{Emaid, Personal};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,217 +17,23 @@ use super::access::{Caller, Role};
 use super::answer::{Answer, Refused};
 use super::contract::{accept, owner_of, root_id};
 use super::root::distinguished_name;
-use super::{Dialect, Pools, hook, input, vehicle};
+use super::{Pools, hook, input};
 use crate::provisioning::conclude::choose;
 use crate::provisioning::trust::fingerprint;
 use crate::provisioning::{CpsSigner, Order, ProvisioningError, RootKind, sign_contract_data};
 
-/// The largest encrypted key of any delivery, bytes.
-const MAX_KEY: usize = 206;
-/// The largest public key of any delivery, bytes.
-const MAX_POINT: usize = 133;
+mod reading;
+mod signers;
+
+use reading::{Unsigned, read, read_opnc};
+pub(super) use signers::{signers, signers_opnc};
 
 // --- signing what an operator has made ------------------------------------------------------------------------
 
-/// Contract data with its names, whatever the dialect.
-struct Unsigned {
-    emaid: Personal<Emaid>,
-    pcid: Option<Personal<String>>,
-    generation: Generation,
-    root: Option<String>,
-    data: ContractData,
-}
-
-#[derive(Deserialize)]
-struct Request {
-    #[serde(rename = "xsdMsgDefNamespace")]
-    namespace: Option<String>,
-    emaid: String,
-    pcid: Option<String>,
-    #[serde(rename = "cpsRootCertificateId")]
-    root_id: Option<String>,
-    #[serde(rename = "contractData")]
-    data: Data,
-}
-
-/// The two forms of OPCP: the present one with a field per certificate, the deprecated one with a chain.
-#[derive(Deserialize)]
-struct Data {
-    #[serde(rename = "contractCertificate")]
-    leaf: Option<String>,
-    #[serde(rename = "contractSubCa2Certificate")]
-    sub2: Option<String>,
-    #[serde(rename = "contractSubCa1Certificate")]
-    sub1: Option<String>,
-    #[serde(rename = "contractSignatureCertChain")]
-    chain: Option<OldChain>,
-    #[serde(rename = "contractSignatureEncryptedPrivateKey")]
-    key: String,
-    #[serde(rename = "dHpublickey")]
-    dh: String,
-    emaid: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct OldChain {
-    #[serde(rename = "contractSignatureCertChainCertificate")]
-    leaf: String,
-    #[serde(rename = "contractSignatureCertChainSubCertificates")]
-    subs: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct RequestOpnc {
-    #[serde(rename = "xsdMsgDefNamespace")]
-    namespace: Option<String>,
-    #[serde(rename = "cpsV2GRootCertificateFingerprint")]
-    root: Option<String>,
-    #[serde(rename = "contractCertificateBundle")]
-    bundle: Bundle,
-}
-
-#[derive(Deserialize)]
-struct Bundle {
-    pcid: String,
-    emaid: String,
-    #[serde(rename = "contractCertificateChain")]
-    chain: vehicle::Chain,
-    #[serde(rename = "contractSignatureEncryptedPrivateKey")]
-    key: String,
-    #[serde(rename = "dHpublickey")]
-    dh: String,
-}
-
-impl Data {
-    fn chain(&self) -> Result<Vec<Vec<u8>>, Refused> {
-        if let Some(old) = &self.chain {
-            if old.subs.len() > 2 {
-                return Err(Refused::bad(
-                    "contractSignatureCertChainSubCertificates : has more than 2",
-                ));
-            }
-            let leaf = input::certificate(&old.leaf, "contractSignatureCertChainCertificate")?;
-            return std::iter::once(Ok(leaf))
-                .chain(
-                    old.subs
-                        .iter()
-                        .map(|sub| input::certificate(sub, "contractSignatureCertChainSubCertificates list")),
-                )
-                .collect();
-        }
-        let leaf = self
-            .leaf
-            .as_deref()
-            .ok_or_else(|| Refused::bad("contractCertificate : is missing"))?;
-        let mut chain = vec![input::certificate(leaf, "contractCertificate")?];
-        for (sub, field) in [
-            (&self.sub2, "contractSubCa2Certificate"),
-            (&self.sub1, "contractSubCa1Certificate"),
-        ] {
-            if let Some(sub) = sub.as_deref().filter(|text| !text.is_empty()) {
-                chain.push(input::certificate(sub, field)?);
-            }
-        }
-        Ok(chain)
-    }
-}
-
-/// Which delivery an encrypted key of this length is.
-fn delivery(generation: Generation, length: usize) -> Result<Delivery, Refused> {
-    let candidates: &[Delivery] = match generation {
-        Generation::Iso2 => &[Delivery::P256],
-        Generation::Iso20 => &[Delivery::P521, Delivery::X448, Delivery::Tpm],
-    };
-    candidates
-        .iter()
-        .copied()
-        .find(|one| one.length() == length)
-        .ok_or_else(|| {
-            Refused::bad("contractSignatureEncryptedPrivateKey : has not the length of its standard (48; 94, 84 or 206)")
-        })
-}
-
-fn assemble(
-    emaid: &Personal<Emaid>,
-    chain: Vec<Vec<u8>>,
-    key: &str,
-    dh: &str,
-    generation: Generation,
-) -> Result<ContractData, Refused> {
-    let encrypted_key = input::base64(key, "contractSignatureEncryptedPrivateKey", MAX_KEY)?;
-    Ok(ContractData {
-        emaid: Personal::new(emaid.reveal().as_str().to_owned()),
-        chain,
-        delivery: delivery(generation, encrypted_key.len())?,
-        encrypted_key,
-        dh_public_key: input::base64(dh, "dHpublickey", MAX_POINT)?,
-    })
-}
-
 /// See [`crate::fuzz`].
 pub(super) fn fuzz_body(data: &[u8]) {
-    if let Ok(request) = serde_json::from_slice::<Request>(data)
-        && let (Ok(generation), Ok(emaid), Ok(chain)) = (
-            input::generation(request.namespace.as_deref()),
-            input::emaid(&request.emaid),
-            request.data.chain(),
-        )
-    {
-        let _ = assemble(&emaid, chain, &request.data.key, &request.data.dh, generation);
-    }
-    if let Ok(request) = serde_json::from_slice::<RequestOpnc>(data) {
-        let _ = request.bundle.chain.read("certificate");
-    }
+    reading::fuzz_body(data);
     let _ = serde_json::from_slice::<Generate>(data);
-}
-
-async fn read(pools: &Pools, caller: &Caller, body: Body) -> Result<Unsigned, Refused> {
-    caller.must_be(&[Role::Mo])?;
-    let request: Request = input::json(body).await?;
-    let generation = input::generation(request.namespace.as_deref())?;
-    let emaid = input::emaid(&request.emaid)?;
-    if let Some(inner) = &request.data.emaid
-        && input::emaid(inner)?.reveal() != emaid.reveal()
-    {
-        return Err(Refused::bad(
-            "contractData.emaid : is not the emaid of the request",
-        ));
-    }
-    let root = match &request.root_id {
-        None => None,
-        Some(id) => Some(
-            pools
-                .provisioner
-                .store()
-                .pool_root(id)
-                .await?
-                .ok_or_else(|| Refused::bad("cpsRootCertificateId : is not in the root pool"))?
-                .fingerprint,
-        ),
-    };
-    let chain = request.data.chain()?;
-    Ok(Unsigned {
-        data: assemble(&emaid, chain, &request.data.key, &request.data.dh, generation)?,
-        pcid: request.pcid.as_deref().map(input::pcid).transpose()?,
-        emaid,
-        generation,
-        root,
-    })
-}
-
-async fn read_opnc(caller: &Caller, body: Body) -> Result<Unsigned, Refused> {
-    caller.must_be(&[Role::Mo])?;
-    let request: RequestOpnc = input::json(body).await?;
-    let generation = input::generation(request.namespace.as_deref())?;
-    let emaid = input::emaid(&request.bundle.emaid)?;
-    let chain = request.bundle.chain.read("certificate")?;
-    Ok(Unsigned {
-        data: assemble(&emaid, chain, &request.bundle.key, &request.bundle.dh, generation)?,
-        pcid: Some(input::pcid(&request.bundle.pcid)?),
-        emaid,
-        generation,
-        root: request.root.map(|text| text.to_ascii_lowercase()),
-    })
 }
 
 /// Checks and signs contract data that a mobility operator made itself.
@@ -442,78 +248,4 @@ pub(super) async fn generate(caller: Caller, State(pools): State<Pools>, body: B
     };
     made.await.map_err(|refused: Refused| refused.told(&pools))?;
     Ok((StatusCode::CREATED, Json(json!({}))).into_response())
-}
-
-// --- who signs ------------------------------------------------------------------------------------------------
-
-pub(super) async fn signers(caller: Caller, State(pools): State<Pools>) -> Answer {
-    let listed = all_signers(&pools, &caller, Dialect::Opcp).await?;
-    Ok(Json(json!({"cpsCertificates": listed})).into_response())
-}
-
-pub(super) async fn signers_opnc(caller: Caller, State(pools): State<Pools>) -> Answer {
-    let listed = all_signers(&pools, &caller, Dialect::Opnc).await?;
-    Ok(Json(json!({"cpsCertificateDataCollection": listed})).into_response())
-}
-
-async fn all_signers(pools: &Pools, caller: &Caller, dialect: Dialect) -> Result<Vec<Value>, Refused> {
-    caller
-        .must_be(&[Role::Mo, Role::Admin])
-        .map_err(|refused| refused.told(pools))?;
-    let authority = std::sync::Arc::clone(pools.provisioner.authority());
-    let found = tokio::task::spawn_blocking(move || {
-        let mut all = Vec::new();
-        for generation in [Generation::Iso2, Generation::Iso20] {
-            all.extend(
-                authority
-                    .cps(generation)?
-                    .into_iter()
-                    .map(|signer| (generation, signer)),
-            );
-        }
-        Ok::<_, ProvisioningError>(all)
-    })
-    .await
-    .map_err(|_| ProvisioningError::stopped())??;
-    let mut out = Vec::with_capacity(found.len());
-    for (generation, signer) in found {
-        let leaf = signer.chain.first().map_or(&[][..], Vec::as_slice);
-        let summary = certificate::summary(leaf).map_err(|error| Refused::bad(error.to_string()))?;
-        let certificates: Vec<String> = signer.chain.iter().map(|der| input::text(der)).collect();
-        let part = |index: usize| certificates.get(index).cloned().unwrap_or_default();
-        let (sub2, sub1) = if certificates.len() > 2 {
-            (part(1), part(2))
-        } else {
-            (String::new(), part(1))
-        };
-        let name = distinguished_name(leaf);
-        let root = distinguished_name(&signer.root);
-        let common = json!({
-            "cpsDistinguishedName": name,
-            "validFrom": summary.not_before.to_rfc3339(),
-            "validTo": summary.not_after.to_rfc3339(),
-            "organizationName": summary.subject_o.unwrap_or_default(),
-        });
-        let more = match dialect {
-            Dialect::Opcp => json!({
-                "cpsCertificate": part(0),
-                "cpsCa2Certificate": sub2,
-                "cpsCa1Certificate": sub1,
-                "cpsRootCertificateId": root_id(pools, &fingerprint(&signer.root)).await?,
-                "cpsRootDistinguishedName": root,
-            }),
-            Dialect::Opnc => json!({
-                "cpsCertificateChain": {"certificate": part(0), "subCa2Certificate": sub2, "subCa1Certificate": sub1},
-                "cpsV2GRootCertificateFingerprint": fingerprint(&signer.root),
-                "cpsV2GRootDistinguishedName": root,
-                "xsdMsgDefNamespace": input::namespace(generation),
-            }),
-        };
-        let mut value = common;
-        if let (Some(fields), Value::Object(more)) = (value.as_object_mut(), more) {
-            fields.extend(more);
-        }
-        out.push(value);
-    }
-    Ok(out)
 }
