@@ -228,10 +228,10 @@ fn charges(version: &str, protocol: &str, setpoint: f64) {
     assert_eq!(cdrs[0].total_excl.to_string(), "4.1875");
     assert_eq!((cdrs[0].imported.0, cdrs[0].exported.0), (12_500_000, 3_250_000));
     // The station has its answer before the events are told.
-    crate::running_up::wait("event of the repetition", crate::running_up::SOON, || {
+    let events = crate::running_up::wait("event of the repetition", crate::running_up::SOON, || {
         let events = world.hub.recent(500);
         let told = |event: &gridlatch_vocab::Event| event.code == codes::TRANSACTION_DUPLICATE;
-        Ok(events.iter().any(told).then_some(()))
+        Ok(events.iter().any(told).then_some(events))
     })
     .unwrap();
     let connected = events
