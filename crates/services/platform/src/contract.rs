@@ -18,6 +18,9 @@ pub(crate) struct Judgement {
     pub(crate) code: Code,
     /// Without personal data.
     pub(crate) message: String,
+    /// The certificates that were believed, leaf first; empty unless the chain is in order. What was sent
+    /// beside them is nobody's chain.
+    pub(crate) path: Vec<Vec<u8>>,
 }
 
 impl Judgement {
@@ -26,6 +29,7 @@ impl Judgement {
             status,
             code,
             message: message.into(),
+            path: Vec::new(),
         }
     }
 }
@@ -85,11 +89,14 @@ pub(crate) async fn judge(
     if !hashes.iter().all(|hash| belongs(hash, &accepted)) {
         return mismatch("the hash data belong to other certificates than the chain");
     }
-    Judgement::new(
-        Status::Accepted,
-        catalogue::platform::AUTHORIZED,
-        "the contract chain is in order",
-    )
+    Judgement {
+        path: accepted.path,
+        ..Judgement::new(
+            Status::Accepted,
+            catalogue::platform::AUTHORIZED,
+            "the contract chain is in order",
+        )
+    }
 }
 
 /// The profile follows from the key; a P-256 contract may serve ISO 15118-20 vehicles as well.

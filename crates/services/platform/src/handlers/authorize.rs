@@ -7,7 +7,6 @@ use gridlatch_ocpp::v21::{
 };
 use gridlatch_ocpp::{CallError, Version};
 use gridlatch_store::{TokenRecord, TokenStatus};
-use gridlatch_trust::certificate;
 use gridlatch_vocab::{Emaid, Event, EventSink as _, Personal, catalogue};
 
 use crate::contract::{self, Judgement};
@@ -40,6 +39,7 @@ pub(crate) async fn handle(
             status: judged,
             code,
             message,
+            path,
         } = judgement;
         certificate_status = Some(judged);
         if judged != AuthorizeCertificateStatusEnum::Accepted {
@@ -60,7 +60,7 @@ pub(crate) async fn handle(
             state.hub().emit(event.station(&caller.station));
             reason = message;
         } else {
-            saw_contract(state, found.as_ref(), request.certificate.as_deref()).await;
+            saw_contract(state, found.as_ref(), &path).await;
         }
         if judged == AuthorizeCertificateStatusEnum::Accepted && status != AuthorizationStatusEnum::Accepted {
             certificate_status = Some(AuthorizeCertificateStatusEnum::ContractCancelled);
@@ -96,13 +96,10 @@ pub(crate) async fn handle(
 }
 
 /// Keeps what a vehicle was seen with: under its reference, never under the contract's id.
-async fn saw_contract(state: &PlatformState, found: Option<&TokenRecord>, chain: Option<&str>) {
-    let (Some(found), Some(chain)) = (found, chain) else {
-        return;
-    };
-    let chain = certificate::from_pem(chain.as_bytes()).unwrap_or_default();
+async fn saw_contract(state: &PlatformState, found: Option<&TokenRecord>, path: &[Vec<u8>]) {
+    let Some(found) = found else { return };
     let holder = format!("with contract {} ({})", found.label, found.reference);
-    state.saw_chain("vehicle", &holder, "contract-leaf", &chain).await;
+    state.saw_chain("vehicle", &holder, "contract-leaf", path).await;
 }
 
 /// Q01: what the contract allows; discharge only where it says so.

@@ -12,6 +12,7 @@ mod commands;
 mod contract_requests;
 mod fleet;
 mod hostile;
+mod hostile_certificates;
 mod openapi;
 mod receipts;
 mod rest;

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod commands;
+mod hostile;
 mod peer;
 
 use std::time::Duration;
