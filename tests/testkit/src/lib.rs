@@ -18,6 +18,7 @@
 
 pub mod browser;
 pub mod evil;
+pub mod evil_revocation;
 pub mod josev;
 mod need;
 mod netns;

@@ -241,6 +241,18 @@ pub fn plain(der: &[u8], depth: usize) -> Result<(), Rejected> {
     Ok(())
 }
 
+/// [`plain`] for a leaf that no path is built for, the signer of an OCSP answer: its extensions too, each known and there
+/// once, and one signature algorithm.
+pub(crate) fn plain_alone(der: &[u8]) -> Result<(), Rejected> {
+    plain(der, 0)?;
+    let link = Link::read(der, 0)?;
+    link.extensions_known(0)?;
+    if link.certificate.signature_algorithm != link.certificate.tbs_certificate.signature {
+        return Err(link.rejected(pki::BAD_SIGNATURE, 0, "states two signature algorithms"));
+    }
+    Ok(())
+}
+
 /// Judges a chain: the path that is believed, or for each path the certificate that failed and why.
 /// The first path that holds is taken.
 #[must_use]

@@ -1,3 +1,5 @@
+mod evil;
+
 use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -391,6 +391,8 @@ fn delegated(
     if tbs.issuer != issuer.tbs_certificate.subject {
         return refuse("its certificate is of another CA");
     }
+    // No verdict looks at it: what a chain's certificate must be by itself is asked here.
+    crate::verdict::plain_alone(der).map_err(|rejected| OcspError::Unauthorised(rejected.message))?;
     let (start, end) = (
         timestamp(&tbs.validity.not_before),
         timestamp(&tbs.validity.not_after),

@@ -200,9 +200,11 @@ impl<'a> Link<'a> {
 }
 
 /// Extensions whose meaning is checked here or has none for the decision.
-const UNDERSTOOD: [const_oid::ObjectIdentifier; 4] = [
+const UNDERSTOOD: [const_oid::ObjectIdentifier; 5] = [
     const_oid::db::rfc5280::ID_CE_BASIC_CONSTRAINTS,
     const_oid::db::rfc5280::ID_CE_KEY_USAGE,
     const_oid::db::rfc5280::ID_CE_EXT_KEY_USAGE,
     const_oid::db::rfc5280::ID_CE_SUBJECT_ALT_NAME,
+    // Of an OCSP signer; it says what is not to be asked.
+    const_oid::db::rfc6960::ID_PKIX_OCSP_NOCHECK,
 ];
