@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod bill;
+pub(crate) mod bounded;
 pub(crate) mod decode;
 pub(crate) mod ev;
 pub(crate) mod evidence;

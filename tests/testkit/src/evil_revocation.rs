@@ -25,7 +25,12 @@ fn time(text: &str) -> Vec<u8> {
 #[must_use]
 pub fn cert_id(issuer_name: &[u8], issuer_key: &[u8], serial: &[u8]) -> Vec<u8> {
     let sha1 = seq(&[&oid("2b0e03021a"), &tlv(0x05, &[])]);
-    seq(&[&sha1, &tlv(0x04, issuer_name), &tlv(0x04, issuer_key), &tlv(0x02, serial)])
+    seq(&[
+        &sha1,
+        &tlv(0x04, issuer_name),
+        &tlv(0x04, issuer_key),
+        &tlv(0x02, serial),
+    ])
 }
 
 /// An `OCSPRequest` for these `CertID`s; `extensions` are those of the request.
@@ -76,12 +81,18 @@ pub fn questions(issuer_name: &[u8], issuer_key: &[u8], serial: &[u8]) -> Vec<Ev
         ("sixty-five certificates", question(&vec![id.clone(); 65], &[])),
         ("a hash nobody uses", question(&[odd_hash], &[])),
         ("version 2", version(1)),
-        ("a serial number of no octets", question(&[cert_id(issuer_name, issuer_key, &[])], &[])),
+        (
+            "a serial number of no octets",
+            question(&[cert_id(issuer_name, issuer_key, &[])], &[]),
+        ),
         (
             "a serial number with needless zeros",
             question(&[cert_id(issuer_name, issuer_key, &[0, 0, 5])], &[]),
         ),
-        ("hashes that are too short", question(&[cert_id(&[1; 3], &[2; 3], serial)], &[])),
+        (
+            "hashes that are too short",
+            question(&[cert_id(&[1; 3], &[2; 3], serial)], &[]),
+        ),
         ("a nonce of no octets", question(&one(), &[nonce(0)])),
         ("a nonce of five hundred octets", question(&one(), &[nonce(500)])),
         ("two nonces", question(&one(), &[nonce(16), nonce(8)])),
@@ -109,7 +120,11 @@ fn evil(cases: Vec<(&'static str, Vec<u8>)>) -> Vec<Evil> {
 }
 
 fn indefinite(good: &[u8]) -> Vec<u8> {
-    let header = if good.get(1).is_some_and(|length| *length < 0x80) { 2 } else { header(good) };
+    let header = if good.get(1).is_some_and(|length| *length < 0x80) {
+        2
+    } else {
+        header(good)
+    };
     [&[0x30, 0x80], &good[header..], &[0, 0]].concat()
 }
 
@@ -239,7 +254,10 @@ pub fn answers(
             "another algorithm than the key's",
             wrapped(0, "2b0601050507300101", &honest.basic(&sha512, sign)),
         ),
-        ("a status there is none of", wrapped(9, "2b0601050507300101", &basic)),
+        (
+            "a status there is none of",
+            wrapped(9, "2b0601050507300101", &basic),
+        ),
         ("success without content", seq(&[&tlv(0x0A, &[0])])),
         ("another type of answer", wrapped(0, "2a03", &basic)),
         ("try later", seq(&[&tlv(0x0A, &[3])])),
@@ -438,7 +456,9 @@ pub fn lists(honest: &List, times: &Times, sign: &Sign<'_>, other: &Sign<'_>) ->
     bend("an entry with a critical extension", &|l| {
         l.entries = vec![entry(&[5], &extension("2a0304", true, &[5, 0]))];
     });
-    bend("an entry without a serial number", &|l| l.entries = vec![entry(&[], &[])]);
+    bend("an entry without a serial number", &|l| {
+        l.entries = vec![entry(&[], &[])]
+    });
     bend("an entry that is none", &|l| l.entries = vec![tlv(0x04, &[1])]);
     evil(cases)
 }

@@ -188,6 +188,15 @@ pub fn spki_algorithm(spki: &[u8]) -> Option<KeyAlgorithm> {
     key_algorithm(&SubjectPublicKeyInfoOwned::from_der(spki).ok()?)
 }
 
+/// As [`spki_algorithm`], of a key that can verify something: a point of its curve other than infinity.
+#[must_use]
+pub fn usable_key(spki: &[u8]) -> Option<KeyAlgorithm> {
+    use der::Decode as _;
+    let spki = SubjectPublicKeyInfoOwned::from_der(spki).ok()?;
+    let octets = spki.subject_public_key.as_bytes()?;
+    key_algorithm(&spki).filter(|algorithm| crate::signature::is_key(*algorithm, octets))
+}
+
 /// The key type of a public key, if a profile knows it.
 #[must_use]
 pub fn key_algorithm(spki: &SubjectPublicKeyInfoOwned) -> Option<KeyAlgorithm> {

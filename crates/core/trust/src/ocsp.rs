@@ -118,6 +118,13 @@ impl CertId {
             .into_iter()
             .find(|hash| hash.oid() == oid)
             .ok_or_else(|| OcspError::Hash(oid.to_string()))?;
+        let length = hash.of(&[]).len();
+        if [&id.issuer_name_hash, &id.issuer_key_hash]
+            .iter()
+            .any(|octets| octets.as_bytes().len() != length)
+        {
+            return Err(malformed(format!("a hash that has not {length} octets")));
+        }
         let content = id.serial_number.as_bytes();
         let serial = trim(content).to_vec();
         if serial_content(&serial) != content {

@@ -249,15 +249,20 @@ impl EnergyKind {
     }
 }
 
+/// The largest file of roots that the car reads, bytes.
+const MAX_ROOTS: u64 = 1024 * 1024;
+
 /// The V2G roots of the car: those it was told, or all of the development PKI's.
 fn v2g_roots(args: &ChargeArgs, pki: &dev::DevPki) -> Result<Vec<Vec<u8>>> {
     let mut roots = Vec::new();
     for path in &args.v2g_root {
-        let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        roots.extend(
-            gridlatch_trust::certificate::from_pem(&text)
-                .with_context(|| format!("{} is not PEM", path.display()))?,
-        );
+        let text = super::bounded::read(path, MAX_ROOTS)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let found = gridlatch_trust::certificate::from_pem(&text)
+            .with_context(|| format!("{} is not PEM", path.display()))?;
+        // Told to trust these instead of the data folder's, the car must not trust the data folder's after all.
+        anyhow::ensure!(!found.is_empty(), "{} holds no roots in PEM", path.display());
+        roots.extend(found);
     }
     Ok(if roots.is_empty() { pki.v2g_roots() } else { roots })
 }

@@ -145,14 +145,7 @@ impl Asked {
 }
 
 fn bounded(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    let named = |error: String| format!("{}: {error}", path.display());
-    let length = std::fs::metadata(path)
-        .map_err(|error| named(error.to_string()))?
-        .len();
-    if length > most {
-        return Err(named(format!("larger than {most} bytes")));
-    }
-    std::fs::read(path).map_err(|error| named(error.to_string()))
+    super::bounded::read(path, most).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Where the certificates of a path say that they can be asked about.

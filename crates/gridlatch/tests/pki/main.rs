@@ -7,6 +7,7 @@
 
 mod ceremony;
 mod certificates;
+mod evil;
 mod exports;
 mod faults;
 mod restoring;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -19,6 +20,9 @@ use openssl::symm::Cipher;
 use openssl::x509::X509;
 
 use crate::{KeyError, Signer, write_atomically};
+
+/// The largest key file that is read, bytes.
+const MAX_FILE: u64 = 64 * 1024;
 
 /// A private key held in memory, usually read from a file.
 #[derive(Clone)]
@@ -104,7 +108,16 @@ impl FileKey {
                 mode,
             });
         }
-        Self::from_pem(&fs::read(path).map_err(wrap)?)
+        let mut pem = Vec::new();
+        let file = fs::File::open(path).map_err(wrap)?;
+        file.take(MAX_FILE + 1).read_to_end(&mut pem).map_err(wrap)?;
+        if pem.len() as u64 > MAX_FILE {
+            return Err(wrap(std::io::Error::new(
+                std::io::ErrorKind::FileTooLarge,
+                format!("larger than {MAX_FILE} bytes"),
+            )));
+        }
+        Self::from_pem(&pem)
     }
 
     /// Writes PKCS#8 PEM with mode 0600, replacing the file as a whole.

@@ -74,9 +74,18 @@ pub(super) fn papers(
 
 /// The roots in a PEM file; an empty file is a car that knows none.
 fn mo_roots(file: &Path) -> Result<Vec<Vec<u8>>> {
-    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = crate::cli::bounded::read(file, super::MAX_ROOTS)
+        .with_context(|| format!("cannot read {}", file.display()))?;
     if text.trim_ascii().is_empty() {
         return Ok(Vec::new());
     }
-    certificate::from_pem(&text).with_context(|| format!("{} holds no roots", file.display()))
+    let roots = certificate::from_pem(&text).with_context(|| format!("{} holds no roots", file.display()))?;
+    // Only an empty file says that the provisioning service's word is enough; text without a root is a mistake.
+    if roots.is_empty() {
+        bail!(
+            "{} holds no roots in PEM; an empty file is a car that knows none",
+            file.display()
+        );
+    }
+    Ok(roots)
 }

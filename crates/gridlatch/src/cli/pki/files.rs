@@ -9,6 +9,7 @@ use gridlatch_pki::ca::CaError;
 use gridlatch_trust::certificate;
 
 use super::CliError;
+use crate::cli::bounded;
 
 /// The largest file that is read as a certificate, a request or a key, bytes.
 const MAX_OCTETS: u64 = 1024 * 1024;
@@ -22,13 +23,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
             source,
         })
     };
-    if fs::metadata(path).map_err(failed)?.len() > MAX_OCTETS {
-        return Err(CliError::Usage(format!(
-            "{} is larger than {MAX_OCTETS} bytes",
-            path.display()
-        )));
-    }
-    fs::read(path).map_err(failed)
+    bounded::read(path, MAX_OCTETS).map_err(|error| match error.kind() {
+        std::io::ErrorKind::FileTooLarge => {
+            CliError::Usage(format!("{} is larger than {MAX_OCTETS} bytes", path.display()))
+        }
+        _ => failed(error),
+    })
 }
 
 /// The certificates of a file, PEM or DER, in its order.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use gridlatch_pki::ca::{Action, Ca, CaError, Reason, Serial};
+use gridlatch_trust::verdict::plain;
 use serde_json::json;
 
 use super::{CliError, Place, files, print};
@@ -103,5 +104,7 @@ pub(super) fn target(ca: &Ca, what: &str, from: Option<&str>) -> Result<(String,
     }
     let chain = files::certificates(&path)?;
     let leaf = chain.first().map(Vec::as_slice).unwrap_or_default();
+    // What this CA issues is plain, at whatever place of a path; anything else is a fault of the file, not of the register.
+    plain(leaf, 1).map_err(|rejected| CliError::No(rejected.code, format!("{what}: {rejected}")))?;
     ca.issuer_of(leaf).map_err(Into::into)
 }

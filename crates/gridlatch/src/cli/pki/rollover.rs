@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Subcommand, ValueEnum};
 use gridlatch_keys::{FileKey, OpensslVerifier, Signer as _, write_atomically};
 use gridlatch_pki::rollover::plan;
 use gridlatch_trust::cross::{CrossRequest, Link, Reach, cross, link};
 use gridlatch_trust::profile::Kind;
 use gridlatch_trust::rollover::{Blocker, Plan, Stage};
-use gridlatch_trust::{Generation, KeyAlgorithm, Profile, certificate};
+use gridlatch_trust::{Generation, KeyAlgorithm, Profile, certificate, verdict};
 use gridlatch_vocab::Timestamp;
 use gridlatch_vocab::catalogue::rollover;
 use serde_json::json;
@@ -19,7 +19,7 @@ use serde_json::json;
 use super::campaign::{self, CampaignArgs, StageArgs, Where};
 use super::forecast::{Holders, moment};
 use super::succession::{self, PrepareArgs};
-use crate::cli::Format;
+use crate::cli::{Format, bounded};
 use crate::say;
 
 /// A root takes the place of another in five stages: publish, cross-link, distribute, switch, retire.
@@ -158,14 +158,19 @@ fn write_plan(args: &PlanArgs) -> Result<u8> {
     let many = |paths: &[PathBuf]| -> Result<Vec<Vec<u8>>> {
         let mut all = Vec::new();
         for path in paths {
-            all.extend(pem(path)?);
+            let found = pem(path)?;
+            for der in &found {
+                verdict::plain(der, 1)
+                    .map_err(|rejected| anyhow!("{}: {rejected} ({})", path.display(), rejected.code))?;
+            }
+            all.extend(found);
         }
         Ok(all)
     };
     let plan = Plan {
         kind,
-        old: one(&args.old)?,
-        new: one(&args.new)?,
+        old: root(kind, &args.old)?,
+        new: root(kind, &args.new)?,
         dates,
         done: BTreeMap::new(),
         links: many(&args.link)?,
@@ -177,6 +182,29 @@ fn write_plan(args: &PlanArgs) -> Result<u8> {
         say::result(format!("{:<12} {}", stage.as_str(), at.0.date()));
     }
     Ok(0)
+}
+
+/// One root of that kind. Everybody is going to trust it: what the plan holds is judged before anybody is sent anything.
+fn root(kind: Kind, path: &Path) -> Result<Vec<u8>> {
+    let der = one(path)?;
+    let chain = std::slice::from_ref(&der);
+    // Whether it is in time is for the stages' dates to say: the old one may be near its end, the new one not begun.
+    let begins = certificate::summary(&der)
+        .with_context(|| path.display().to_string())?
+        .not_before;
+    let judged = |generation| {
+        let profile = Profile { kind, generation };
+        verdict::check_with(chain, chain, profile, begins, &OpensslVerifier)
+    };
+    match judged(Generation::Iso2).or_else(|first| judged(Generation::Iso20).map_err(|_| first)) {
+        Ok(_) => Ok(der),
+        Err(rejected) => bail!(
+            "{} is no {}: {rejected} ({})",
+            path.display(),
+            kind.slug(),
+            rejected.code
+        ),
+    }
 }
 
 async fn status(args: &StatusArgs, complete: bool) -> Result<u8> {
@@ -414,8 +442,11 @@ fn serial() -> Result<[u8; 8]> {
     Ok(octets)
 }
 
+/// The largest file of certificates that is read, bytes.
+const MAX_OCTETS: u64 = 1024 * 1024;
+
 fn pem(path: &Path) -> Result<Vec<Vec<u8>>> {
-    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = bounded::read(path, MAX_OCTETS).with_context(|| format!("cannot read {}", path.display()))?;
     certificate::from_pem(&text).with_context(|| format!("{} is not PEM", path.display()))
 }
 

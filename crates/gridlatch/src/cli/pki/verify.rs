@@ -7,7 +7,7 @@ use gridlatch_pki::ca::Ca;
 use gridlatch_trust::profile::Kind;
 use gridlatch_trust::verdict::check_with;
 use gridlatch_trust::{Generation, Profile, certificate};
-use gridlatch_vocab::catalogue::revocation;
+use gridlatch_vocab::catalogue::{pki, revocation};
 use serde_json::json;
 
 use super::{CliError, Place, files, print};
@@ -59,7 +59,8 @@ async fn judge(
         Ok((authority, serial)) => ca.find(&authority, serial).await?,
         Err(_) => None,
     };
-    let summary = certificate::summary(leaf).map_err(CliError::run)?;
+    let summary = certificate::summary(leaf)
+        .map_err(|error| CliError::No(pki::MALFORMED, format!("the leaf: {error}")))?;
     let kind = kind
         .or_else(|| known.as_ref().and_then(|record| record.kind))
         .ok_or_else(|| {

@@ -73,7 +73,11 @@ impl Told {
     /// `CertID` of a certificate with this serial number.
     fn id(&self, serial: &[u8]) -> Vec<u8> {
         let id = CertId::new(&self.root, serial, Hash::Sha1).unwrap();
-        let asked = build_request(&gridlatch_trust::ocsp::Request { ids: vec![id], nonce: None }).unwrap();
+        let asked = build_request(&gridlatch_trust::ocsp::Request {
+            ids: vec![id],
+            nonce: None,
+        })
+        .unwrap();
         // SEQUENCE of SEQUENCE of SEQUENCE of one SEQUENCE around the CertID, each with a length of one octet.
         asked[8..].to_vec()
     }
@@ -103,7 +107,9 @@ impl Told {
             },
             &OpensslVerifier,
         );
-        judgement.reason().map_or(Ok(()), |rejected| Err(rejected.clone()))
+        judgement
+            .reason()
+            .map_or(Ok(()), |rejected| Err(rejected.clone()))
     }
 
     /// Each of them has to leave the certificate's standing unknown.
@@ -126,7 +132,11 @@ impl Told {
 #[tokio::test]
 async fn every_defect_of_a_fetched_answer_leaves_the_standing_unknown_and_the_next_answer_counts() {
     let told = Told::by(false).await;
-    let (times, sign, stranger) = (times(), signer(&told.key), FileKey::generate(KeyAlgorithm::P256).unwrap());
+    let (times, sign, stranger) = (
+        times(),
+        signer(&told.key),
+        FileKey::generate(KeyAlgorithm::P256).unwrap(),
+    );
     let (id, elsewhere) = (told.id(&[0x11, 0x22]), told.id(&[0x11, 0x23]));
     let honest = Said::honest(&id, &told.name, &times);
     let by_stranger = signer(&stranger);
@@ -144,7 +154,9 @@ async fn every_defect_of_a_delegated_signers_certificate_makes_its_answer_worthl
     let by_delegate = signer(&key);
     let mut delegate = Template::leaf(&told.name, "OCSP", None, key.public_key_der(), 0x80);
     let purpose = evil::der::seq(&[&evil::der::oid("2b06010505070309")]);
-    delegate.extensions.push(evil::extension("551d25", false, &purpose));
+    delegate
+        .extensions
+        .push(evil::extension("551d25", false, &purpose));
     delegate
         .extensions
         .push(evil::extension("2b0601050507300105", false, &[5, 0]));
@@ -159,11 +171,15 @@ async fn every_defect_of_a_delegated_signers_certificate_makes_its_answer_worthl
         let kind = evil::der::oid(lacking);
         less.extensions
             .retain(|extension| !extension.windows(kind.len()).any(|part| part == kind));
-        cases.push(Evil { defect: "without its purpose, or ocsp-nocheck", der: less.signed(&by_ca) });
+        cases.push(Evil {
+            defect: "without its purpose, or ocsp-nocheck",
+            der: less.signed(&by_ca),
+        });
     }
-    let cases = cases
-        .into_iter()
-        .map(|Evil { defect, der }| Evil { defect, der: answered(der) });
+    let cases = cases.into_iter().map(|Evil { defect, der }| Evil {
+        defect,
+        der: answered(der),
+    });
     told.none_believed(cases.collect()).await;
     let honest = answered(delegate.signed(&by_ca));
     told.verdict(&honest).await.unwrap();
@@ -172,7 +188,11 @@ async fn every_defect_of_a_delegated_signers_certificate_makes_its_answer_worthl
 #[tokio::test]
 async fn every_defect_of_a_fetched_list_leaves_the_standing_unknown_and_the_next_list_counts() {
     let told = Told::by(true).await;
-    let (times, sign, stranger) = (times(), signer(&told.key), FileKey::generate(KeyAlgorithm::P256).unwrap());
+    let (times, sign, stranger) = (
+        times(),
+        signer(&told.key),
+        FileKey::generate(KeyAlgorithm::P256).unwrap(),
+    );
     let honest = List::honest(&told.name, &times);
     let cases = evil_of::lists(&honest, &times, &sign, &signer(&stranger));
     assert!(cases.len() > 25);

@@ -1,9 +1,10 @@
 //! Dual control: a request, two operators who sign it with keys of their own, then it is carried out.
 mod action;
 
-use gridlatch_keys::{KeyAlgorithm, verify};
+use gridlatch_keys::verify;
 use gridlatch_store::pki::{Approval, RequestRow};
 use gridlatch_trust::build::{AltName, Subject};
+use gridlatch_trust::certificate::usable_key;
 use gridlatch_vocab::catalogue::ca;
 
 use super::issue::Grounds;
@@ -292,10 +293,8 @@ impl Ca {
 
     async fn new_operator(&self, name: &str, key: &str) -> Result<Vec<u8>, CaError> {
         let spki = hex::decode(key).map_err(|_| CaError::Plan("the operator's key is not hexadecimal"))?;
-        if algorithm(&spki).is_none() {
-            return Err(CaError::Plan(
-                "the operator's key is neither P-256, P-521 nor Ed448",
-            ));
+        if usable_key(&spki).is_none() {
+            return Err(CaError::Plan(NO_KEY));
         }
         let known = self.inner.store.pki_operators().await?;
         if known.iter().any(|(other, held)| other == name || *held == spki) {
@@ -332,13 +331,10 @@ impl Ca {
     }
 }
 
-/// The type of a public key (DER SubjectPublicKeyInfo).
-pub(super) fn algorithm(spki: &[u8]) -> Option<KeyAlgorithm> {
-    use der::Decode as _;
-    let key = x509_cert::spki::SubjectPublicKeyInfoOwned::from_der(spki).ok()?;
-    gridlatch_trust::certificate::key_algorithm(&key)
-}
+/// An operator who can approve nothing must not count as one of two.
+pub(super) const NO_KEY: &str =
+    "the operator's key is neither P-256, P-521 nor Ed448, or no point of its curve";
 
 pub(super) fn signed_by(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    algorithm(spki).is_some_and(|algorithm| verify(algorithm, spki, message, signature).unwrap_or(false))
+    usable_key(spki).is_some_and(|algorithm| verify(algorithm, spki, message, signature).unwrap_or(false))
 }

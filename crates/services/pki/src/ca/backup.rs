@@ -242,6 +242,10 @@ pub fn check(from: &Path, passphrase: &str) -> Result<Contents, CaError> {
 
 fn digest(from: &Path) -> Result<String, CaError> {
     let mut file = File::open(from).map_err(|error| wrap(from, error))?;
+    // It is read twice, and to its end: a device or a pipe has none, or only one.
+    if !file.metadata().map_err(|error| wrap(from, error))?.is_file() {
+        return Err(damaged(from, "it is no regular file"));
+    }
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {

@@ -116,6 +116,9 @@ impl Plan {
             if before.iter().any(|(_, other)| other == key) {
                 return bad("two operators have one key");
             }
+            if certificate::usable_key(key).is_none() {
+                return bad(super::approval::NO_KEY);
+            }
         }
         if self.control == Control::Dual && self.operators.len() < APPROVERS {
             return bad("dual control takes at least two operators with a key each");

@@ -8,6 +8,7 @@
 mod crl;
 mod ends;
 mod est;
+mod evil;
 mod library;
 mod ocsp;
 mod served;

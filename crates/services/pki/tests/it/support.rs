@@ -43,6 +43,15 @@ impl Events {
     }
 }
 
+impl Events {
+    /// How many have a code that begins with one of these.
+    pub(crate) fn of_areas(&self, areas: &[&str]) -> usize {
+        let events = self.0.lock().unwrap();
+        let of = |event: &&Event| areas.iter().any(|area| event.code.as_str().starts_with(area));
+        events.iter().filter(of).count()
+    }
+}
+
 /// A CA whose services run.
 pub(crate) struct Bench {
     pub(crate) dir: tempfile::TempDir,

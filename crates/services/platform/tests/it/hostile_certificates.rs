@@ -102,7 +102,11 @@ impl Outcome {
 fn drain(events: &mut broadcast::Receiver<Event>, name: &str) -> Vec<Event> {
     let mut found = Vec::new();
     while let Ok(event) = events.try_recv() {
-        if event.station.as_ref().is_some_and(|station| station.as_str() == name) {
+        if event
+            .station
+            .as_ref()
+            .is_some_and(|station| station.as_str() == name)
+        {
             found.push(event);
         }
     }
@@ -148,7 +152,10 @@ impl<'a> Sender<'a> {
         if answer.is_none() {
             // The event of a closed connection may follow its end.
             for _ in 0..500 {
-                if events.iter().any(|event| event.code.as_str() == "ocpp.frame_bound") {
+                if events
+                    .iter()
+                    .any(|event| event.code.as_str() == "ocpp.frame_bound")
+                {
                     break;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -158,10 +165,19 @@ impl<'a> Sender<'a> {
             self.station.boot().await;
         }
         for event in &events {
-            assert!(event.message.len() < 2048 && !event.message.contains('\0'), "{event:?}");
-            assert!(!event.message.contains(CONTRACT), "a person's id is told: {event:?}");
+            assert!(
+                event.message.len() < 2048 && !event.message.contains('\0'),
+                "{event:?}"
+            );
+            assert!(
+                !event.message.contains(CONTRACT),
+                "a person's id is told: {event:?}"
+            );
         }
-        let codes = events.iter().map(|event| event.code.as_str().to_owned()).collect();
+        let codes = events
+            .iter()
+            .map(|event| event.code.as_str().to_owned())
+            .collect();
         Outcome { answer, codes }
     }
 
@@ -175,7 +191,12 @@ impl<'a> Sender<'a> {
                 .any(|area| code.starts_with(area))
         });
         println!("{defect}: {reason:?}");
-        assert!(reason.is_some(), "{defect}: {:?} {:?}", outcome.codes, outcome.answer);
+        assert!(
+            reason.is_some(),
+            "{defect}: {:?} {:?}",
+            outcome.codes,
+            outcome.answer
+        );
         if let Some(answer) = outcome.answer.filter(|answer| answer[0] == 3) {
             let status = &answer[2]["certificateStatus"];
             assert!(status.is_string() && status != "Accepted", "{defect}: {answer}");
@@ -212,13 +233,19 @@ async fn every_defect_in_a_contracts_chain_is_refused_by_a_code_and_nothing_is_k
     let texts = [
         ("no text", String::new()),
         ("no PEM", "-----BEGIN CERTIFICATE-----".to_owned()),
-        ("no Base64", "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n".to_owned()),
+        (
+            "no Base64",
+            "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n".to_owned(),
+        ),
         ("half a block", good[..good.len() / 2].to_owned()),
         ("a NUL between", good.replacen("MII", "MI\0I", 1)),
         ("three hundred blocks", evil::pem(&[0x30, 0]).repeat(300)),
         ("a leaf alone", pem(&[leaf.clone()])),
         ("its CA first", pem(&[sub.clone(), leaf.clone()])),
-        ("a ladder of a hundred", pem(&[&[leaf.clone()], &ladder[..]].concat())),
+        (
+            "a ladder of a hundred",
+            pem(&[&[leaf.clone()], &ladder[..]].concat()),
+        ),
         ("a ladder of six", pem(&[&[leaf.clone()], &ladder[..6]].concat())),
         ("rings", pem(&[&[leaf.clone()], &rings[..10]].concat())),
     ];

@@ -10,6 +10,7 @@ use gridlatch_store::Store;
 use gridlatch_trust::forecast::ends::Ends;
 use gridlatch_vocab::Timestamp;
 
+use crate::cli::bounded;
 use crate::cli::pki::Log;
 use crate::say;
 
@@ -32,13 +33,12 @@ pub(super) async fn of(
         all.extend(database(&folder, now).await?);
     }
     for path in published {
-        let size = std::fs::metadata(path)
-            .with_context(|| format!("cannot read {}", path.display()))?
-            .len();
-        if size > MAX_FILE {
-            bail!("{} is larger than {MAX_FILE} octets", path.display());
-        }
-        let octets = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let octets = match bounded::read(path, MAX_FILE) {
+            Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
+                bail!("{} is larger than {MAX_FILE} octets", path.display());
+            }
+            read => read.with_context(|| format!("cannot read {}", path.display()))?,
+        };
         all.extend(ends::of_file(&octets).with_context(|| path.display().to_string())?);
     }
     Ok(all)

@@ -11,6 +11,7 @@ use gridlatch_vocab::Timestamp;
 use gridlatch_vocab::catalogue::rollover;
 use serde_json::{Value, json};
 
+use crate::cli::bounded;
 use crate::cli::ev::http;
 use crate::{run_file, say};
 
@@ -210,17 +211,14 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
 }
 
 fn read(path: &Path) -> Result<Inventory> {
-    let size = std::fs::metadata(path)
-        .with_context(|| format!("cannot read {}", path.display()))?
-        .len();
-    if size > MAX_OCTETS as u64 {
-        bail!(
+    let text = match bounded::read(path, MAX_OCTETS as u64) {
+        Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => bail!(
             "{} is larger than {MAX_OCTETS} octets ({})",
             path.display(),
             rollover::INVENTORY_UNREADABLE
-        );
-    }
-    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        ),
+        read => read.with_context(|| format!("cannot read {}", path.display()))?,
+    };
     Inventory::from_json(&text)
         .map_err(|error| anyhow::anyhow!("{}: {error} ({})", path.display(), error.code()))
 }

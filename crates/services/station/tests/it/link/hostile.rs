@@ -113,7 +113,9 @@ impl Platform {
         let _ = futures_util::SinkExt::send(&mut self.peer.socket, message).await;
         loop {
             let next = futures_util::StreamExt::next(&mut self.peer.socket);
-            let next = tokio::time::timeout(super::PATIENCE, next).await.expect("an answer in time");
+            let next = tokio::time::timeout(super::PATIENCE, next)
+                .await
+                .expect("an answer in time");
             let text = match next {
                 Some(Ok(tokio_tungstenite::tungstenite::Message::Text(text))) => text,
                 Some(Ok(_)) => continue,
@@ -189,8 +191,14 @@ async fn every_defect_in_a_certificate_for_a_station_is_refused_and_the_honest_o
         ("half a block", text[..text.len() / 2].to_owned()),
         ("three hundred blocks", evil::pem(&[0x30, 0]).repeat(300)),
         ("its CA first", pem(&[sub.clone(), honest.clone()])),
-        ("a ladder of a hundred", pem(&[&[honest.clone()], &ladder[..]].concat())),
-        ("a ladder of six", pem(&[&[honest.clone()], &ladder[..6]].concat())),
+        (
+            "a ladder of a hundred",
+            pem(&[&[honest.clone()], &ladder[..]].concat()),
+        ),
+        (
+            "a ladder of six",
+            pem(&[&[honest.clone()], &ladder[..6]].concat()),
+        ),
         ("rings", pem(&[&[honest.clone()], &rings[..10]].concat())),
     ]);
     assert!(cases.len() > 80, "{}", cases.len());
@@ -229,13 +237,21 @@ async fn every_defect_in_a_root_is_refused_for_every_use_and_the_honest_one_is_t
         }
         for (defect, text) in [
             ("no text", String::new()),
-            ("no Base64", "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n".to_owned()),
+            (
+                "no Base64",
+                "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n".to_owned(),
+            ),
             ("two of them", pem(&[honest.clone(), honest.clone()])),
             ("a sub-CA", pem(&[other.sub.signed(&by_root)])),
-            ("another's signature", pem(&[other.root.signed(&signer(&other.sub_key))])),
+            (
+                "another's signature",
+                pem(&[other.root.signed(&signer(&other.sub_key))]),
+            ),
             ("three hundred blocks", evil::pem(&[0x30, 0]).repeat(300)),
         ] {
-            platform.refused(defect, "InstallCertificate", &install(text)).await;
+            platform
+                .refused(defect, "InstallCertificate", &install(text))
+                .await;
         }
         assert_eq!(on_disk(folder.path()), before, "something was written");
         assert_eq!(custody.roots(usage), held);
