@@ -151,6 +151,25 @@ impl Conn {
         }
     }
 
+    /// Lets SQLite's log grow with its database before it is written back: 32 MiB, and 128 MiB beside a
+    /// database of 512 MiB or more (pages of 4 KiB). The indexes of a large store are touched at random; a longer log writes
+    /// each of their pages back once for many commits instead of once for a few. PostgreSQL sees to it by itself.
+    pub(crate) async fn fit_log(&mut self) -> Result<()> {
+        if let Self::Postgres(_) = self {
+            return Ok(());
+        }
+        let pages = match self.row("PRAGMA page_count", &[]).await? {
+            Some(row) => row.int(0)?,
+            None => 0,
+        };
+        let log = match pages {
+            ..65_536 => "PRAGMA wal_autocheckpoint = 8192",
+            65_536..131_072 => "PRAGMA wal_autocheckpoint = 16384",
+            131_072.. => "PRAGMA wal_autocheckpoint = 32768",
+        };
+        self.row(log, &[]).await.map(drop)
+    }
+
     /// Closes in order (SQLite: checkpoints the log).
     pub(crate) async fn close(self) {
         let _ = match self {

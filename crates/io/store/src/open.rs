@@ -30,8 +30,6 @@ const BUSY: Duration = Duration::from_secs(5);
 const WRITER_CACHE: &str = "-65536";
 /// The same for each reading one.
 const READER_CACHE: &str = "-16384";
-/// Pages of 4 KiB in the log before it is written back into the database file.
-const LOG_PAGES: &str = "8192";
 
 /// The store. Cheap to clone; all clones are the same store.
 #[derive(Debug, Clone)]
@@ -152,12 +150,9 @@ async fn open_file(path: &Path) -> Result<Store> {
     let options = sqlite_options()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal);
-    // The writer touches the indexes of a large store at random; a longer log writes each page back once for
-    // many commits instead of once for a few.
-    let options = options
-        .pragma("cache_size", WRITER_CACHE)
-        .pragma("wal_autocheckpoint", LOG_PAGES);
+    let options = options.pragma("cache_size", WRITER_CACHE);
     let mut conn = Conn::Sqlite(options.connect().await.map_err(|error| wrap(Box::new(error)))?);
+    conn.fit_log().await?;
     migrate::run(&mut conn).await?;
     let pool = SqlitePoolOptions::new()
         .max_connections(READERS)

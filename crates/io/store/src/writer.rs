@@ -16,6 +16,8 @@ use crate::{Result, StoreError};
 const QUEUE: usize = 1024;
 /// How many writes share one commit at most, so that one commit stays in the tens of milliseconds.
 const BATCH: usize = 256;
+/// After how many commits the log is fitted to the grown database again.
+const FIT_EVERY: u32 = 256;
 
 type Value = Box<dyn Any + Send>;
 /// The future of one job on the writer's connection.
@@ -70,6 +72,7 @@ pub(crate) type Reconnect = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<C
 async fn run(conn: Conn, reconnect: Option<Reconnect>, mut queue: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut conn = Some(conn);
+    let mut commits = 0_u32;
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         if conn.is_none()
             && let Some(reconnect) = &reconnect
@@ -87,6 +90,12 @@ async fn run(conn: Conn, reconnect: Option<Reconnect>, mut queue: mpsc::Receiver
             continue;
         };
         commit(open, &mut batch).await;
+        commits = commits.wrapping_add(1);
+        if commits.is_multiple_of(FIT_EVERY)
+            && let Err(error) = open.fit_log().await
+        {
+            tracing::warn!(error = %crate::describe(&error), "the database's log keeps its length");
+        }
         if !open.ping().await {
             // What was under way is refused; callers try again, and the next write looks for the server.
             tracing::error!("the writing database connection is lost");
@@ -160,4 +169,29 @@ async fn guarded(conn: &mut Conn, work: Work) -> Result<Result<Value>> {
     };
     conn.execute("RELEASE SAVEPOINT job", &[]).await?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Connection as _;
+    use sqlx::sqlite::SqliteConnection;
+
+    use crate::engine::Conn;
+
+    #[tokio::test]
+    async fn the_log_may_grow_with_its_database() {
+        let mut conn = Conn::Sqlite(SqliteConnection::connect("sqlite::memory:").await.unwrap());
+        // Small pages, or the test would fill half a gigabyte of memory.
+        conn.execute("PRAGMA page_size = 512", &[]).await.unwrap();
+        conn.execute("CREATE TABLE filler (octets BLOB)", &[])
+            .await
+            .unwrap();
+        for (pages, log) in [(1_000_i64, 8_192), (70_000, 16_384), (140_000, 32_768)] {
+            let fill = "INSERT INTO filler VALUES (zeroblob(512 * ($1 - (SELECT * FROM pragma_page_count))))";
+            conn.execute(fill, crate::engine::params![pages]).await.unwrap();
+            conn.fit_log().await.unwrap();
+            let row = conn.row("PRAGMA wal_autocheckpoint", &[]).await.unwrap().unwrap();
+            assert_eq!(row.int(0).unwrap(), log, "{pages} pages");
+        }
+    }
 }

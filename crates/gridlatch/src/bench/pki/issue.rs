@@ -38,23 +38,8 @@ pub(super) async fn measure(ca: &Ca, world: World, place: &str, time: Duration) 
         reason = "a rate in the thousands"
     )]
     let wanted = (1.5 * ceiling * time.as_secs_f64()) as usize;
-    let requests = (0..wanted)
-        .map(|number| {
-            let subject = Subject {
-                common_name: format!("DE*BEN*E{}{number}", world.folder().len()),
-                organization: None,
-                country: None,
-            };
-            csr::build(
-                &subject,
-                Some("CPO"),
-                key.public_key_der(),
-                world.algorithm(),
-                &|message| key.sign(message).map_err(Into::into),
-            )
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let requests = Arc::new(requests);
+    let prefix = format!("DE*BEN*E{}N", world.folder().len());
+    let requests = Arc::new(requests(world, &key, &prefix, wanted)?);
     let next = Arc::new(AtomicUsize::new(0));
     // In turns, so that a busy moment of the machine hits all three.
     let third = time / 3;
@@ -91,8 +76,27 @@ pub(super) async fn measure(ca: &Ca, world: World, place: &str, time: Duration) 
     ])
 }
 
+/// So many requests for station certificates, each with a name of its own behind `prefix`.
+pub(super) fn requests(world: World, key: &FileKey, prefix: &str, count: usize) -> Result<Vec<Vec<u8>>> {
+    let request = |number| {
+        let subject = Subject {
+            common_name: format!("{prefix}{number}"),
+            organization: None,
+            country: None,
+        };
+        csr::build(
+            &subject,
+            Some("CPO"),
+            key.public_key_der(),
+            world.algorithm(),
+            &|message| key.sign(message).map_err(Into::into),
+        )
+    };
+    Ok((0..count).map(request).collect::<Result<Vec<_>, _>>()?)
+}
+
 /// Requests served a second.
-async fn enrolled(
+pub(super) async fn enrolled(
     ca: &Ca,
     world: World,
     authority: &str,

@@ -1,6 +1,7 @@
 //! The same work in a small store and in a large one.
 
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -13,6 +14,7 @@ use gridlatch_store::pki::NewCertificate;
 use gridlatch_vocab::Personal;
 use std::sync::Arc;
 
+use super::issue::{enrolled, requests};
 use super::{Aim, Row, new_ca, operator, rate, secc};
 
 /// Certificates of the small store.
@@ -25,6 +27,8 @@ const REVOKED: usize = 200;
 const LISTS: usize = 60;
 /// Who issues at the same time: their commits are shared.
 const CLIENTS: usize = 256;
+/// Requests made ahead: more than any machine serves meanwhile.
+const REQUESTS_A_MILLISECOND: u128 = 30;
 const AUTHORITY: &str = "iso2/cpo-sub2";
 
 /// How often the stores take turns.
@@ -34,6 +38,7 @@ const ROUNDS: u32 = 6;
 #[derive(Default)]
 struct Figures {
     issue: f64,
+    enroll: f64,
     lookup: f64,
     lists: f64,
 }
@@ -41,6 +46,7 @@ struct Figures {
 impl Figures {
     fn add(&mut self, other: &Self) {
         self.issue += other.issue / f64::from(ROUNDS);
+        self.enroll += other.enroll / f64::from(ROUNDS);
         self.lookup += other.lookup / f64::from(ROUNDS);
         self.lists += other.lists / f64::from(ROUNDS);
     }
@@ -68,9 +74,14 @@ pub(super) async fn measure(folder: &Path, large: u32, time: Duration) -> Result
     };
     Ok(vec![
         row(
-            &format!("issue, {CLIENTS} clients"),
+            &format!("certificates by order of an operator, {CLIENTS} clients"),
             thousand.issue,
             million.issue,
+        ),
+        row(
+            &format!("requests to durable certificates, {CLIENTS} clients"),
+            thousand.enroll,
+            million.enroll,
         ),
         row("status lookups, one client", thousand.lookup, million.lookup),
         row(
@@ -85,9 +96,11 @@ pub(super) async fn measure(folder: &Path, large: u32, time: Duration) -> Result
 struct Filled {
     ca: Ca,
     serials: Vec<Serial>,
-    spki: Vec<u8>,
+    key: FileKey,
     publisher: Publisher,
     revoked: usize,
+    /// Requests made so far.
+    asked: usize,
 }
 
 impl Filled {
@@ -102,9 +115,10 @@ impl Filled {
         let mut this = Self {
             ca,
             serials,
-            spki: key.public_key_der().to_vec(),
+            key,
             publisher,
             revoked: 0,
+            asked: 0,
         };
         for _ in 0..REVOKED {
             this.revoke().await?;
@@ -115,6 +129,7 @@ impl Filled {
     async fn figures(&mut self, time: Duration) -> Result<Figures> {
         Ok(Figures {
             issue: self.issue(time).await?,
+            enroll: self.enroll(time).await?,
             lookup: self.lookup(time).await?,
             lists: self.lists(time).await?,
         })
@@ -124,7 +139,7 @@ impl Filled {
         let started = Instant::now();
         let mut clients = Vec::new();
         for client in 0..CLIENTS {
-            let (ca, spki) = (self.ca.clone(), self.spki.clone());
+            let (ca, spki) = (self.ca.clone(), self.key.public_key_der().to_vec());
             clients.push(tokio::spawn(async move {
                 let mut count = 0;
                 while started.elapsed() < time {
@@ -140,6 +155,16 @@ impl Filled {
             issued += client.await.context("a client failed")??;
         }
         Ok(rate(issued, started.elapsed()))
+    }
+
+    /// By requests, whose digests are kept so that each is served once.
+    async fn enroll(&mut self, time: Duration) -> Result<f64> {
+        let count = (time.as_millis() * REQUESTS_A_MILLISECOND) as usize;
+        let prefix = format!("DE*BEN*R{}N", self.asked);
+        let requests = Arc::new(requests(World::Iso2, &self.key, &prefix, count)?);
+        self.asked += count;
+        let next = Arc::new(AtomicUsize::new(0));
+        enrolled(&self.ca, World::Iso2, AUTHORITY, &requests, &next, time).await
     }
 
     /// Across the whole store, in an order that no cache likes.
@@ -214,7 +239,7 @@ async fn fill(ca: &Ca, size: u32) -> Result<Vec<Serial>> {
                 not_after: authority.not_after,
                 requester: "operator:bench".to_owned(),
                 at: now,
-                request_digest: Some(serial.octets()),
+                request_digest: Some(serial.octets().repeat(4)),
                 approved: None,
             });
         }
