@@ -122,6 +122,9 @@ const PATHS: &[(&str, &str)] = &[
     ("GET", "/v1/root/rootCerts/x"),
     ("PUT", "/v1/root/rootCerts"),
     ("DELETE", "/v1/root/rootCerts/x"),
+    ("GET", "/v1/root/rootCerts/x/linkCerts"),
+    ("GET", "/v1/root/linkCerts"),
+    ("PUT", "/v1/root/linkCerts"),
     ("GET", "/v1/root/ctl"),
     ("PUT", "/v1/oem/provCerts"),
     ("GET", "/v1/oem/provCerts/x"),
@@ -145,6 +148,9 @@ const PATHS: &[(&str, &str)] = &[
     ("GET", "/v1/webhook/endpoints/x"),
     ("GET", "/opnc/v1/rcp/rootcertificates"),
     ("GET", "/opnc/v1/rcp/rootcertificates/x"),
+    ("GET", "/opnc/v1/rcp/rootcertificates/x/linkcertificates"),
+    ("GET", "/opnc/v1/rcp/linkcertificates"),
+    ("PUT", "/opnc/v1/rcp/linkcertificates"),
     ("PUT", "/opnc/v1/pcp/provisioningcertificates"),
     ("GET", "/opnc/v1/pcp/provisioningcertificates/x"),
     ("GET", "/opnc/v1/pcp/lookupvehicle/x"),
@@ -262,4 +268,147 @@ fn up_serves_the_pools_of_its_ca_and_takes_over_what_the_platforms_database_held
         store.pool_vehicle(&pcid, None).await.unwrap()
     });
     assert!(left.is_none(), "still in platform.db");
+}
+
+/// Writes Base64 of DER as PEM.
+fn pem(path: &Path, text: &Value) {
+    let text = text.as_str().unwrap();
+    let lines: Vec<&str> = (0..text.len())
+        .step_by(64)
+        .map(|at| &text[at..text.len().min(at + 64)])
+        .collect();
+    let pem = format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        lines.join("\n")
+    );
+    std::fs::write(path, pem).unwrap();
+}
+
+/// Whether OpenSSL believes `leaf` by `anchor` alone, through `between`.
+fn believes(anchor: &Path, between: Option<&Path>, leaf: &Path) -> bool {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["verify", "-x509_strict", "-CAfile"]).arg(anchor);
+    if let Some(between) = between {
+        openssl.arg("-untrusted").arg(between);
+    }
+    openssl.arg(leaf).output().unwrap().status.success()
+}
+
+#[test]
+fn who_holds_one_root_fetches_the_link_to_the_other_from_the_root_pool_and_openssl_verifies_both_ways() {
+    need!(curl);
+    need!(openssl);
+    let dir = tempfile::tempdir().unwrap();
+    gridlatch(dir.path(), "pki init --single-operator --name Acme");
+    let served = Served::start(dir.path(), "pki serve", "Ctrl-C stops");
+    let token = served.client("acme --role cpo");
+    let (_, none) = served.ask("GET", "/v1/root/linkCerts", &token, None);
+    assert_eq!(none, json!({"linkCertificates": []}));
+
+    // The root is renewed while the pool is served.
+    let plan = dir.path().join("g2.json");
+    gridlatch(
+        dir.path(),
+        &format!("pki rollover prepare {} --tree iso2", plan.display()),
+    );
+    let (status, links) = served.ask("GET", "/v1/root/linkCerts", &token, None);
+    assert_eq!(status, 200, "{links}");
+    let links = links["linkCertificates"].as_array().unwrap().clone();
+    assert_eq!(links.len(), 2, "old-with-new and new-with-old");
+    for link in &links {
+        let of = |which: &str| {
+            let id = link[which].as_str().unwrap();
+            let (status, root) = served.ask("GET", &format!("/v1/root/rootCerts/{id}"), &token, None);
+            assert_eq!(status, 200, "{root}");
+            root["RootResponse"]["caCertificate"].clone()
+        };
+        let [issuer, subject, between] =
+            ["issuer.pem", "subject.pem", "link.pem"].map(|name| dir.path().join(name));
+        pem(&issuer, &of("issuerRootCertificateId"));
+        pem(&subject, &of("subjectRootCertificateId"));
+        pem(&between, &link["linkCertificate"]);
+        assert!(believes(&issuer, None, &between), "{link}");
+        assert!(
+            !believes(&subject, None, &between),
+            "the other root did not sign it"
+        );
+        // Both roots have it among theirs, in either dialect; a root of another tree does not.
+        for which in ["issuerRootCertificateId", "subjectRootCertificateId"] {
+            let id = link[which].as_str().unwrap();
+            for path in [
+                "/v1/root/rootCerts/{}/linkCerts",
+                "/opnc/v1/rcp/rootcertificates/{}/linkcertificates",
+            ] {
+                let (status, of_root) = served.ask("GET", &path.replace("{}", id), &token, None);
+                assert_eq!(status, 200);
+                assert!(of_root["linkCertificates"].as_array().unwrap().contains(link));
+            }
+        }
+    }
+    // A certificate that leads to the new root is believed by the old one, through the link.
+    let new_with_old = links
+        .iter()
+        .find(|link| link["issuerFingerprint"] != links[0]["issuerFingerprint"])
+        .unwrap();
+    let other = &links[0];
+    for (link, back) in [(new_with_old, other), (other, new_with_old)] {
+        let root = |which: &str, name: &str| {
+            let id = link[which].as_str().unwrap();
+            let (_, root) = served.ask("GET", &format!("/v1/root/rootCerts/{id}"), &token, None);
+            let path = dir.path().join(name);
+            pem(&path, &root["RootResponse"]["caCertificate"]);
+            path
+        };
+        let (anchor, between, leaf) = (
+            root("issuerRootCertificateId", "a.pem"),
+            dir.path().join("b.pem"),
+            dir.path().join("c.pem"),
+        );
+        pem(&between, &link["linkCertificate"]);
+        // What the far root has signed: the link the other way.
+        pem(&leaf, &back["linkCertificate"]);
+        assert!(believes(&anchor, Some(&between), &leaf));
+    }
+    // Links are no anchors: they are in the trust list beside the roots, not among them.
+    let (_, roots) = served.ask("GET", "/v1/root/rootCerts", &token, None);
+    let roots = roots["RootCertificateCollection"]["rootCertificates"]
+        .as_array()
+        .unwrap()
+        .clone();
+    assert_eq!(roots.len(), 10);
+    assert!(roots.iter().all(|root| {
+        links
+            .iter()
+            .all(|link| link["linkCertificate"] != root["caCertificate"])
+    }));
+    let (_, list) = served.ask("GET", "/v1/root/ctl", &token, None);
+    assert_eq!(list["CTL"]["linkCertificates"], json!(links));
+
+    // Prepared again, there are two still. Refused: what joins nothing, and who is no operator of the pool.
+    let again = dir.path().join("again.json");
+    gridlatch(
+        dir.path(),
+        &format!("pki rollover prepare {} --tree iso2", again.display()),
+    );
+    let (_, fresh) = served.ask("GET", "/v1/root/linkCerts", &token, None);
+    assert_eq!(fresh["linkCertificates"].as_array().unwrap().len(), 2);
+    let admin = served.client("boss --role admin");
+    let body = |certificate: &Value| json!({"linkCertificate": certificate});
+    let link = &links[0]["linkCertificate"];
+    let put = |token: &str, body: &Value| served.ask("PUT", "/v1/root/linkCerts", token, Some(body)).0;
+    assert_eq!(put(&token, &body(link)), 403);
+    assert_eq!(put(&admin, &body(link)), 200);
+    let status = put(&admin, &body(&roots[0]["caCertificate"]));
+    assert!((400..500).contains(&status), "a root is no link: {status}");
+    // A root that leaves the pool takes its links with it.
+    let gone = links[0]["subjectRootCertificateId"].as_str().unwrap();
+    assert_eq!(
+        served
+            .ask("DELETE", &format!("/v1/root/rootCerts/{gone}"), &admin, None)
+            .0,
+        200
+    );
+    let (_, left) = served.ask("GET", "/v1/root/linkCerts", &token, None);
+    assert_eq!(left, json!({"linkCertificates": []}));
+    served.stop();
 }

@@ -40,8 +40,8 @@ pub use event::StoredEvent;
 pub use open::Store;
 pub use outbox::OutboxItem;
 pub use pool::{
-    ContractStored, POOL_LIST, PoolClient, PoolContract, PoolDelivery, PoolMoved, PoolRoot, PoolToken,
-    PoolUpdate, PoolVehicle, PoolWebhook, VehicleStored,
+    ContractStored, POOL_LIST, PoolClient, PoolContract, PoolDelivery, PoolLink, PoolMoved, PoolRoot,
+    PoolToken, PoolUpdate, PoolVehicle, PoolWebhook, VehicleStored,
 };
 pub use profile::{NewSetpoint, SetpointRecord};
 pub use receipt::{MeterKey, SignedReading};

@@ -4,7 +4,15 @@ use crate::engine::{Conn, params};
 use crate::{Result, StoreError, pool, trust};
 
 /// Steps in order; the version of a database is how many of them it has seen.
-const STEPS: &[&[&str]] = &[STEP_1, pool::STEP, PKI, RECEIPTS, pool::update::STEP, trust::STEP];
+const STEPS: &[&[&str]] = &[
+    STEP_1,
+    pool::STEP,
+    PKI,
+    RECEIPTS,
+    pool::update::STEP,
+    trust::STEP,
+    pool::link::STEP,
+];
 
 /// Brings the schema up to date.
 pub(crate) async fn run(conn: &mut Conn) -> Result<()> {

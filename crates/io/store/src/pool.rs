@@ -6,6 +6,7 @@
 
 mod client;
 mod contract;
+pub(crate) mod link;
 mod root;
 mod takeover;
 pub(crate) mod update;
@@ -14,6 +15,7 @@ mod webhook;
 
 pub use client::{PoolClient, PoolToken};
 pub use contract::{ContractStored, PoolContract};
+pub use link::PoolLink;
 pub use root::PoolRoot;
 pub use takeover::PoolMoved;
 pub use update::PoolUpdate;

@@ -78,6 +78,8 @@ pub fn router(pools: Pools) -> Router {
             "/rcp/rootcertificates/{id}",
             get(root::one_opnc).delete(root::remove),
         )
+        .route("/rcp/rootcertificates/{id}/linkcertificates", get(root::links_of))
+        .route("/rcp/linkcertificates", get(root::links).put(root::save_link))
         .route("/pcp/provisioningcertificates", put(vehicle::publish_opnc))
         .route(
             "/pcp/provisioningcertificates/{pcid}",
@@ -117,6 +119,8 @@ pub fn router(pools: Pools) -> Router {
         .route("/oauth/token", post(access::token).get(access::token_page))
         .route("/v1/root/rootCerts", get(root::all).put(root::save))
         .route("/v1/root/rootCerts/{id}", get(root::one).delete(root::remove))
+        .route("/v1/root/rootCerts/{id}/linkCerts", get(root::links_of))
+        .route("/v1/root/linkCerts", get(root::links).put(root::save_link))
         .route("/v1/root/ctl", get(root::trust_list))
         .route("/v1/oem/provCerts", put(vehicle::publish))
         .route(

@@ -16,6 +16,10 @@ codes! {
     NOT_A_ROOT = "pools.not_a_root", Warning, Operator, "A certificate was refused as a root of the pool.",
         causes: ["it is a sub-CA or a leaf", "it has expired", "its signature is not its own"],
         remedy: "Put the self-signed root above it into the pool; the message names the issuer.";
+    LINK_ADDED = "pools.link_added", Notice, Nobody, "A link certificate between two roots was put into the root pool.", causes: [], remedy: "Nothing; it is no anchor.";
+    NOT_A_LINK = "pools.not_a_link", Warning, Operator, "A certificate was refused as a link between two roots of the pool.",
+        causes: ["one of the two roots is not in the pool", "it has expired", "it was signed by another key than the root's"],
+        remedy: "Put both roots into the pool first, then the link certificate that joins them (gridlatch pki link).";
     FULL = "pools.full", Warning, Operator, "A pool or a client's share of it is full.",
         causes: ["old entries were never taken out", "a client repeats itself under ever new names"],
         remedy: "Take out what is no longer needed; the bounds are in docs/limits.md.";

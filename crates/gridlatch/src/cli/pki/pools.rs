@@ -25,6 +25,8 @@ enum Command {
     Client(ClientArgs),
     /// Put a root certificate into the root pool
     AddRoot(RootArgs),
+    /// Put a link certificate between two roots of the pool into it, for whoever holds one of them and checks the other
+    AddLink(LinkArgs),
     /// List the root pool
     Roots(RootsArgs),
 }
@@ -40,6 +42,7 @@ impl PoolsArgs {
         match &self.command {
             Command::Client(args) => &args.place,
             Command::AddRoot(args) => &args.place,
+            Command::AddLink(args) => &args.place,
             Command::Roots(args) => &args.place,
         }
     }
@@ -86,6 +89,14 @@ struct RootArgs {
     kind: RootKind,
 }
 
+#[derive(Debug, Args)]
+struct LinkArgs {
+    #[command(flatten)]
+    place: Place,
+    /// The certificate, PEM or DER (`gridlatch pki link`)
+    file: PathBuf,
+}
+
 fn kind(text: &str) -> Result<RootKind, String> {
     RootKind::parse(text).ok_or_else(|| "v2g, mo, oem or pe".to_owned())
 }
@@ -122,6 +133,15 @@ pub(super) async fn run(args: PoolsArgs) -> Result<(), CliError> {
                         .map_err(refused)?;
                     print(format, &json!({"id": added.id, "new": added.new}), || {
                         format!("{} {}", added.id, if added.new { "added" } else { "was there" })
+                    });
+                }
+            }
+            Command::AddLink(link) => {
+                for der in files::certificates(&link.file)? {
+                    let kept = provisioner.add_link(&der, &by).await.map_err(refused)?;
+                    let value = json!({"issuer": kept.issuer, "subject": kept.subject});
+                    print(format, &value, || {
+                        format!("{} signed {}", kept.issuer, kept.subject)
                     });
                 }
             }

@@ -109,6 +109,7 @@ pub(crate) async fn prepare(args: &PrepareArgs) -> Result<u8> {
         recertified: vec![made.recertified],
         exempt: args.exempt.iter().cloned().collect(),
     };
+    publish(&ca, &plan, &args.by).await?;
     plan::save(&args.plan, &plan)?;
     say::result(format!(
         "{} will issue for stations after `gridlatch pki rollover switch`",
@@ -118,6 +119,25 @@ pub(crate) async fn prepare(args: &PrepareArgs) -> Result<u8> {
         say::result(format!("{:<12} {}", stage.as_str(), at.0.date()));
     }
     Ok(0)
+}
+
+/// Puts the new root and both link certificates into the CA's own root pool, where a peer fetches them. A CA
+/// without pools has none.
+async fn publish(ca: &Ca, plan: &Plan, by: &str) -> Result<()> {
+    let provisioner = match crate::services::provisioner(ca, None, by, Arc::new(Log::default())).await {
+        Ok(provisioner) => provisioner,
+        Err(error) => {
+            say::talk(format!(
+                "gridlatch: the link certificates are not in the root pool: {}: {error}",
+                error.code()
+            ));
+            return Ok(());
+        }
+    };
+    for link in &plan.links {
+        provisioner.add_link(link, by).await?;
+    }
+    Ok(())
 }
 
 /// Lets the data folder's CA issue for stations below the plan's new root, if it has that root; whether it has.

@@ -131,6 +131,67 @@ pub(super) async fn remove(caller: Caller, State(pools): State<Pools>, Path(id):
     Ok(Json(json!({})).into_response())
 }
 
+/// Link certificates between roots of the pool. The protocols have no word for them, and who reads
+/// `rootCertificates` takes each for an anchor: they are never listed there.
+pub(super) async fn links(_: Caller, State(pools): State<Pools>) -> Answer {
+    linked(&pools, None).await
+}
+
+/// Those that one root has signed or is the subject of.
+pub(super) async fn links_of(_: Caller, State(pools): State<Pools>, Path(id): Path<String>) -> Answer {
+    let root = find(&pools, &id).await?;
+    linked(&pools, Some(&root.fingerprint)).await
+}
+
+async fn linked(pools: &Pools, of: Option<&str>) -> Answer {
+    let links = described_links(pools, of).await?;
+    Ok(Json(json!({"linkCertificates": links})).into_response())
+}
+
+/// Those that are valid now, each with the ids of the two roots.
+async fn described_links(pools: &Pools, of: Option<&str>) -> Result<Vec<Value>, Refused> {
+    let store = pools.provisioner.store();
+    let (links, roots) = (store.pool_links(of).await?, store.pool_roots(None).await?);
+    let id = |fingerprint: &str| {
+        roots
+            .iter()
+            .find(|root| root.fingerprint == fingerprint)
+            .map(|root| root.id.clone())
+    };
+    let now = pools.provisioner.now();
+    Ok(links
+        .iter()
+        .filter_map(|link| Some((link, certificate::summary(&link.der).ok()?)))
+        .filter(|(_, summary)| (summary.not_before..=summary.not_after).contains(&now))
+        .map(|(link, summary)| {
+            json!({
+                "linkCertificate": input::text(&link.der),
+                "issuerRootCertificateId": id(&link.issuer), "issuerFingerprint": link.issuer,
+                "subjectRootCertificateId": id(&link.subject), "subjectFingerprint": link.subject,
+                "validFrom": summary.not_before.to_rfc3339(), "validTo": summary.not_after.to_rfc3339(),
+            })
+        })
+        .collect())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewLink {
+    #[serde(rename = "linkCertificate")]
+    certificate: String,
+}
+
+pub(super) async fn save_link(caller: Caller, State(pools): State<Pools>, body: Body) -> Answer {
+    let saved = async {
+        caller.must_be(&[Role::Admin])?;
+        let new: NewLink = input::json(body).await?;
+        let der = input::certificate(&new.certificate, "linkCertificate")?;
+        Ok(pools.provisioner.add_link(&der, &caller.id).await?)
+    };
+    let link = saved.await.map_err(|refused: Refused| refused.told(&pools))?;
+    Ok(Json(json!({"issuerFingerprint": link.issuer, "subjectFingerprint": link.subject})).into_response())
+}
+
 /// The trust list: every root, signed by the provisioning service as a JWS (RFC 7515) with its chain. The
 /// protocol leaves form and signer open.
 pub(super) async fn trust_list(_: Caller, State(pools): State<Pools>) -> Answer {
@@ -140,7 +201,9 @@ pub(super) async fn trust_list(_: Caller, State(pools): State<Pools>) -> Answer 
         .iter()
         .map(|root| json!({"rootType": root.kind, "fingerprint": root.fingerprint, "caCertificate": input::text(&root.der)}))
         .collect();
-    let payload = json!({"issuedAt": now.to_rfc3339(), "rootCertificates": listed});
+    let links = described_links(&pools, None).await?;
+    let payload =
+        json!({"issuedAt": now.to_rfc3339(), "rootCertificates": listed, "linkCertificates": links});
     let authority = std::sync::Arc::clone(pools.provisioner.authority());
     let (signer, token) = tokio::task::spawn_blocking(move || {
         let signer = choose(&*authority, Generation::Iso2, None)?;
@@ -175,7 +238,7 @@ pub(super) async fn trust_list(_: Caller, State(pools): State<Pools>) -> Answer 
     Ok(Json(json!({
         "signerCertificate": input::text(signer.chain.first().map_or(&[], Vec::as_slice)),
         "timeStamp": now.to_rfc3339(),
-        "CTL": {"jws": token, "rootCertificates": listed},
+        "CTL": {"jws": token, "rootCertificates": listed, "linkCertificates": links},
     }))
     .into_response())
 }

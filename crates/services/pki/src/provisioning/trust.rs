@@ -2,10 +2,11 @@
 
 use gridlatch_keys::OpensslVerifier;
 use gridlatch_session::provisioning::Refusal;
-use gridlatch_store::PoolRoot;
+use gridlatch_store::{PoolLink, PoolRoot};
 use gridlatch_trust::certificate::{self, CertificateSummary};
 use gridlatch_trust::profile::{Kind, Profile};
 use gridlatch_trust::revocation::Status;
+use gridlatch_trust::rollover::vouched_for;
 use gridlatch_trust::verdict::{self, Accepted, Rejected};
 use gridlatch_trust::{Generation, KeyAlgorithm};
 use gridlatch_vocab::catalogue::{pki, pools, provisioning as codes, revocation};
@@ -110,6 +111,59 @@ impl Provisioner {
             ));
         };
         Ok(RootAdded { id, new })
+    }
+
+    /// Keeps a link certificate: the name and key of one root of the pool, signed by another (RFC 4210 section
+    /// 4.4). It is no anchor and never becomes one: it lets who holds one of the two roots check the other.
+    ///
+    /// # Errors
+    /// It joins no two roots of the pool, is not valid now, or there are too many.
+    pub async fn add_link(&self, der: &[u8], by: &str) -> Result<PoolLink, ProvisioningError> {
+        let roots = self.store.pool_roots(None).await?;
+        let joins = |issuer: &&PoolRoot, subject: &&PoolRoot| {
+            issuer.kind == subject.kind
+                && issuer.fingerprint != subject.fingerprint
+                && vouched_for(&issuer.der, &subject.der, der, self.now(), &OpensslVerifier)
+        };
+        // Names first: signatures are checked for the few that fit.
+        let named = |name: fn(&[u8]) -> Result<Vec<u8>, certificate::CertificateError>| {
+            let wanted = name(der).ok();
+            roots
+                .iter()
+                .filter(|root| wanted.is_some() && certificate::subject_der(&root.der).ok() == wanted)
+                .collect::<Vec<_>>()
+        };
+        let (issuers, subjects) = (named(certificate::issuer_der), named(certificate::subject_der));
+        let found = issuers.iter().find_map(|issuer| {
+            let subject = subjects.iter().find(|subject| joins(issuer, subject))?;
+            Some((issuer.fingerprint.clone(), subject.fingerprint.clone()))
+        });
+        let Some((issuer, subject)) = found else {
+            return Err(ProvisioningError::new(
+                pools::NOT_A_LINK,
+                Refusal::Chain,
+                "it does not carry the name and key of one root of the pool, signed by another and valid now",
+            ));
+        };
+        let link = PoolLink {
+            issuer,
+            subject,
+            der: der.to_vec(),
+            added_by: by.to_owned(),
+            at: self.now(),
+        };
+        if !self.store.pool_link_put(link.clone()).await? {
+            return Err(ProvisioningError::new(
+                pools::FULL,
+                Refusal::Failed,
+                "the root pool keeps no more link certificates",
+            ));
+        }
+        self.emit(
+            pools::LINK_ADDED,
+            format!("{by} added a link certificate between two roots"),
+        );
+        Ok(link)
     }
 
     /// The roots (DER) of some kinds.
