@@ -29,7 +29,7 @@ use gridlatch_platform::{
     BillSigner, ContractProvider, OwnTrust, Platform, PlatformConfig, PlatformHandle, StationCheck,
 };
 use gridlatch_store::{Store, TokenStatus};
-use gridlatch_tls::{PlatformServer, PlatformServerConfig};
+use gridlatch_tls::{Credential, PlatformServer, PlatformServerConfig};
 use gridlatch_vocab::{Event, EventSink as _, Personal, StationId, catalogue};
 
 pub(crate) use self::revocation::UnknownPolicy;
@@ -111,6 +111,7 @@ async fn serve(config: UpConfig) -> Result<()> {
     let contracts = contracts.asking(asked.check());
     let provider = contracts::provider(contracts.clone());
     let shown = pki.platform_server()?;
+    let signs = pki.bill_signer()?;
     let port = Arc::new(PlatformServer::new(PlatformServerConfig {
         credential: shown.clone(),
         station_roots: pki.csms_roots(),
@@ -119,7 +120,7 @@ async fn serve(config: UpConfig) -> Result<()> {
     let platform = start_platform(
         &config,
         &pki,
-        (&ca, &asked, provider),
+        (&ca, &asked, provider, signs.clone()),
         &port,
         &store,
         (&hub, &shutdown),
@@ -138,11 +139,12 @@ async fn serve(config: UpConfig) -> Result<()> {
     let listeners = renewal::Listeners {
         platform: port,
         web: Arc::clone(&certificates.web),
+        bills: platform.state.clone(),
     };
     tokio::spawn(renewal::keep(
         Arc::clone(&pki),
         listeners,
-        shown,
+        (shown, signs),
         hub.clone(),
         shutdown.clone(),
     ));
@@ -247,7 +249,7 @@ async fn open_store(data: &DataDir, name: &str) -> Result<Store> {
 async fn start_platform(
     config: &UpConfig,
     pki: &Arc<DevPki>,
-    (ca, asked, contracts): (&Ca, &revocation::Asked, Arc<dyn ContractProvider>),
+    (ca, asked, contracts, bills): (&Ca, &revocation::Asked, Arc<dyn ContractProvider>, Credential),
     port: &Arc<PlatformServer>,
     store: &Store,
     (hub, shutdown): (&Hub, &Shutdown),
@@ -258,7 +260,6 @@ async fn start_platform(
         known: [pki.v2g_roots(), pki.oem_roots()].concat(),
     };
     let check = asked.check();
-    let bills = pki.bill_signer()?;
     let settings = PlatformConfig {
         listen: config.ocpp,
         mo_roots: pki.mo_roots(),

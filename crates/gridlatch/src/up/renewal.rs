@@ -1,10 +1,12 @@
-//! The certificate of the listeners of `up`: looked at each hour, replaced while everything runs.
+//! The certificates of `up`'s listeners and of what signs its bills: looked at each hour, replaced while everything
+//! runs. The signer of contract data looks after itself: it is judged whenever a contract is made.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use gridlatch_host::{Hub, Shutdown, now};
 use gridlatch_pki::dev::DevPki;
+use gridlatch_platform::{BillSigner, PlatformState};
 use gridlatch_tls::{Credential, PlatformServer, WebServer};
 use gridlatch_vocab::catalogue::rollover;
 use gridlatch_vocab::{Event, EventSink as _};
@@ -12,24 +14,28 @@ use gridlatch_vocab::{Event, EventSink as _};
 /// How often.
 const LOOK: Duration = Duration::from_secs(3600);
 
-/// What shows the platform's certificate: the port of the stations, and enrolment.
+/// What shows the platform's certificate: the port of the stations, and enrolment; and what signs its bills.
 pub(super) struct Listeners {
     pub(super) platform: Arc<PlatformServer>,
     pub(super) web: Arc<WebServer>,
+    pub(super) bills: PlatformState,
 }
 
 /// Looks until it is told to stop.
 pub(super) async fn keep(
     pki: Arc<DevPki>,
     listeners: Listeners,
-    mut shown: Credential,
+    (mut shown, mut signs): (Credential, Credential),
     hub: Hub,
     shutdown: Shutdown,
 ) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => listeners.look(&pki, &mut shown, &hub),
+            () = tokio::time::sleep(LOOK) => {
+                listeners.look(&pki, &mut shown, &hub);
+                listeners.look_at_bills(&pki, &mut signs, &hub).await;
+            }
         }
     }
 }
@@ -59,10 +65,34 @@ impl Listeners {
     }
 }
 
+impl Listeners {
+    /// The same for what signs bills; bills that wait for it are issued.
+    async fn look_at_bills(&self, pki: &DevPki, signs: &mut Credential, hub: &Hub) {
+        let next = match pki.bill_signer() {
+            Ok(next) if next.chain == signs.chain => return,
+            Ok(next) => next,
+            Err(error) => {
+                let text = format!("the certificate that signs bills is not replaced: {error}");
+                return hub.emit(Event::new(now(), rollover::LISTENER_KEPT, "host", text));
+            }
+        };
+        let signer = BillSigner {
+            chain: next.chain.clone(),
+            key: Arc::clone(&next.key),
+        };
+        self.bills.replace_bill_signer(signer).await;
+        *signs = next;
+        let text = "bills are signed with a new certificate";
+        hub.emit(Event::new(now(), rollover::CREDENTIALS_SWAPPED, "host", text));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use gridlatch_host::HubConfig;
     use gridlatch_pki::dev;
+    use gridlatch_platform::{Plaintext, Platform, PlatformConfig};
+    use gridlatch_store::Store;
     use gridlatch_tls::{
         Handshake, PlatformClient, PlatformClientConfig, PlatformServerConfig, TlsStream, WebServerConfig,
     };
@@ -108,8 +138,23 @@ mod tests {
             .unwrap()
             .platform_server()
             .unwrap();
+        let before = dev::ensure(folder.path(), &hub, then).unwrap();
+        let signed = before.bill_signer().unwrap();
         let pki = dev::ensure(folder.path(), &hub, now()).unwrap();
+        let config = PlatformConfig {
+            bill_signer: Some(BillSigner {
+                chain: signed.chain.clone(),
+                key: Arc::clone(&signed.key),
+            }),
+            ..PlatformConfig::default()
+        };
+        let store = Store::open(":memory:").await.unwrap();
+        let shutdown = Shutdown::new();
+        let platform = Platform::start(config, Plaintext, store, hub.clone(), shutdown.clone())
+            .await
+            .unwrap();
         let listeners = Listeners {
+            bills: platform.state.clone(),
             platform: Arc::new(
                 PlatformServer::new(PlatformServerConfig {
                     credential: old.clone(),
@@ -155,6 +200,16 @@ mod tests {
             .iter()
             .filter(|code| **code == rollover::CREDENTIALS_SWAPPED);
         assert_eq!(swaps.count(), 1, "{codes:?}");
+
+        let mut signs = signed.clone();
+        listeners.look_at_bills(&pki, &mut signs, &hub).await;
+        listeners.look_at_bills(&pki, &mut signs, &hub).await;
+        assert_ne!(signs.chain[0], signed.chain[0]);
+        let swaps = hub.recent(100);
+        let swaps = swaps
+            .iter()
+            .filter(|event| event.code == rollover::CREDENTIALS_SWAPPED);
+        assert_eq!(swaps.count(), 2, "the listeners, and the bills");
 
         // A PKI that cannot issue: said, and what is shown stays.
         std::fs::remove_dir_all(folder.path()).unwrap();

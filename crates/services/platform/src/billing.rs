@@ -170,7 +170,7 @@ async fn make(state: &PlatformState, session: &Session) -> Result<(NewCdr, Bill)
     let mut header = header(state, session, location, id.clone(), issued_at);
     proof::prove(state, session, &readings, &mut header).await?;
     let document = serde_json::to_value(bill.to_cdr(&tariff, header)).map_err(BillError::Setting)?;
-    let jws = seal::seal(state.config().bill_signer.as_ref(), &document, issued_at).await?;
+    let jws = seal::seal(state.bill_signer().as_ref(), &document, issued_at).await?;
     let cdr = NewCdr {
         id,
         station: session.station.clone(),

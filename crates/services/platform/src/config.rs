@@ -48,7 +48,7 @@ pub struct PlatformConfig {
     pub country_code: String,
     /// The operator's party id (ISO 15118), for charge detail records.
     pub party_id: String,
-    /// What signs charge detail records. `None`: they are issued without a signature, and say so.
+    /// What signs charge detail records, until it is replaced. `None`: they are issued without a signature, and say so.
     pub bill_signer: Option<BillSigner>,
 }
 

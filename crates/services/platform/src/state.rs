@@ -1,17 +1,17 @@
 //! What every handler, command and REST route shares.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use gridlatch_host::{Hub, Shutdown, now};
 use gridlatch_store::{Store, StoreError};
 use gridlatch_vocab::{Event, EventSink as _, StationId, catalogue};
 
-use crate::PlatformConfig;
 use crate::campaign::Campaigns;
 use crate::registry::Registry;
 use crate::signing::Signing;
 use crate::trust::Asking;
+use crate::{BillSigner, PlatformConfig, billing};
 
 /// The platform. Cheap to clone; all clones are the same platform.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ struct Inner {
     asking: Asking,
     campaigns: Campaigns,
     shutdown: Shutdown,
+    /// What signs bills now; the one of the configuration until it is replaced.
+    bill_signer: RwLock<Option<BillSigner>>,
     /// The last charging profile and remote start number given out.
     numbers: AtomicI64,
 }
@@ -43,6 +45,7 @@ impl PlatformState {
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
+                bill_signer: RwLock::new(config.bill_signer.clone()),
                 config,
                 store,
                 hub,
@@ -76,6 +79,26 @@ impl PlatformState {
 
     pub(crate) fn registry(&self) -> &Registry {
         &self.inner.registry
+    }
+
+    /// What signs bills now.
+    pub(crate) fn bill_signer(&self) -> Option<BillSigner> {
+        self.inner
+            .bill_signer
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Bills are signed with this from now on, without a restart; those that wait because the one before had ended
+    /// are issued. Bills that were signed keep their signature.
+    pub async fn replace_bill_signer(&self, signer: BillSigner) {
+        *self
+            .inner
+            .bill_signer
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(signer);
+        billing::sweep(self).await;
     }
 
     /// Stations' requests for certificates that are being answered.

@@ -120,7 +120,7 @@ fn progress(row: &CampaignRow) -> Markup {
 pub(crate) fn table(rows: &[CampaignRow]) -> Markup {
     html! {
         div.scroll {
-            table {
+            table.campaigns {
                 thead { tr {
                     th { "Campaign" } th { "State" } th.opt { "Stations with a result" } th.num { "Done" } th.num { "Waiting" }
                     th.num { "Refused" } th.num { "Failed" } th.opt { "Step" } th.opt { "Started" }

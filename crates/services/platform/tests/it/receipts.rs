@@ -13,6 +13,8 @@ use gridlatch_receipt::bill::SignedBill;
 use gridlatch_receipt::ocmf::{Assignment, Ending, SessionReadings};
 use gridlatch_store::{CdrRecord, Store};
 use gridlatch_testkit::need;
+use gridlatch_trust::build::{Issuer, Request, Subject, build};
+use gridlatch_trust::profile::{Kind, Profile};
 use gridlatch_trust::{KeyAlgorithm, certificate, p256_der};
 use gridlatch_vocab::catalogue::{bill as codes, platform};
 use gridlatch_vocab::{Code, EvseId, MilliWattHours, Timestamp};
@@ -411,4 +413,92 @@ async fn no_bill_is_visible_before_it_is_signed() {
         let cdrs = store.cdr_list(None, 10).await.unwrap();
         assert!(cdrs.len() == 1 && cdrs[0].jws.is_some());
     }
+}
+
+/// A bill signer of a root of its own, valid from a minute ago for so many seconds from now.
+fn signer(seconds: i64) -> (BillSigner, Timestamp) {
+    let key = |label: &str| {
+        (
+            label.to_owned(),
+            Arc::new(FileKey::generate(KeyAlgorithm::P256).unwrap()),
+        )
+    };
+    let (root, leaf) = (key("Root"), key("Bills"));
+    let after = |seconds: i64| Timestamp::from_unix_millis((now().unix_millis() / 1000 + seconds) * 1000);
+    let end = after(seconds);
+    let issue = |kind: Kind, (name, own): &(String, Arc<FileKey>), issuer: Issuer<'_>, end: Timestamp| {
+        let request = Request {
+            profile: Profile::iso2(kind),
+            subject: Subject {
+                common_name: name.clone(),
+                organization: None,
+                country: None,
+            },
+            spki: own.public_key_der(),
+            serial: &[1, kind as u8, 7],
+            not_before: after(-60),
+            not_after: Some(end),
+            alt_names: Vec::new(),
+            ocsp_url: None,
+            crl_url: None,
+        };
+        build(&request, issuer, KeyAlgorithm::P256, &|message| {
+            root.1.sign(message).map_err(Into::into)
+        })
+        .unwrap()
+    };
+    let top = issue(Kind::CsmsRoot, &root, Issuer::Itself, after(86_400));
+    let chain = vec![issue(Kind::BillSigner, &leaf, Issuer::Ca(&top), end)];
+    (BillSigner { chain, key: leaf.1 }, end)
+}
+
+#[tokio::test]
+async fn a_bill_signer_is_replaced_while_sessions_run_and_bills_that_waited_for_it_are_issued() {
+    let scene = scene().await;
+    let state = &scene.world.handle.state;
+    let leaf = |cdr: &CdrRecord| {
+        let header = cdr.jws.as_deref().unwrap().split('.').next().unwrap().to_owned();
+        let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
+        STANDARD.decode(header["x5c"][0].as_str().unwrap()).unwrap()
+    };
+    let first = scene.charge("one", None).await;
+    assert_eq!(leaf(&first), scene.pki.bill_signer().unwrap().chain[0]);
+
+    // One whose life is a second, and over: the session is not billed under it, and is not lost.
+    let (short, end) = signer(1);
+    state.replace_bill_signer(short).await;
+    while now() <= end {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let mut station = scene.world.station("CS-1").await;
+    for mut event in [
+        event("Started", 0, 0, "1000.5", "500"),
+        event("Ended", 1, 40, "9000.25", "3500"),
+    ] {
+        event["transactionInfo"]["transactionId"] = json!("two");
+        station.ok("TransactionEvent", event).await;
+    }
+    scene.world.event(codes::SIGNING_FAILED).await;
+    let bill = async || {
+        let two = "two".parse().unwrap();
+        scene.world.store.cdr_of(&id("CS-1"), &two).await.unwrap()
+    };
+    assert!(bill().await.is_none());
+
+    // The next one: the bill that waited is there when the call returns; the first bill is as it was.
+    let (next, _) = signer(3_600);
+    state.replace_bill_signer(next.clone()).await;
+    let waited = bill().await.expect("a bill");
+    assert_eq!(leaf(&waited), next.chain[0]);
+    let kept = scene
+        .world
+        .store
+        .cdr_of(&id("CS-1"), &"one".parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(kept.jws, first.jws);
+    drop(station);
+    let third = scene.charge("three", None).await;
+    assert_eq!(leaf(&third), next.chain[0]);
 }

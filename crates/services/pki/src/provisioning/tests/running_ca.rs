@@ -87,3 +87,44 @@ async fn contracts_of(contracts: &Arc<CaContracts>, generation: Generation) -> C
         .await
         .unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_signer_of_contract_data_is_replaced_in_the_last_third_of_its_life_without_a_restart() {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("ca.db").to_str().unwrap())
+        .await
+        .unwrap();
+    let sink: Arc<dyn EventSink> = Arc::new(Told::default());
+    let keys = || KeyRing::in_folder(dir.path());
+    Ca::init(store.clone(), keys(), Arc::clone(&sink), &Plan::single("Test"))
+        .await
+        .unwrap();
+    // A clock that the test moves.
+    let start = gridlatch_host::now();
+    let later = Arc::new(AtomicI64::new(0));
+    let moved = Arc::clone(&later);
+    let clock = Arc::new(move || Timestamp(start.0 + time::Duration::seconds(moved.load(Ordering::Relaxed))));
+    let ca = Ca::open_at(store, keys(), sink, clock).await.unwrap();
+    let contracts = Arc::new(CaContracts::open(ca).await.unwrap());
+    for generation in [Generation::Iso2, Generation::Iso20] {
+        later.store(0, Ordering::Relaxed);
+        let first = contracts_of(&contracts, generation).await;
+        let summary = certificate::summary(&first.chain[0]).unwrap();
+        let life = (summary.not_after.0 - summary.not_before.0).whole_seconds();
+        // A minute before the last third, and a minute into it.
+        let due = (summary.not_after.0 - start.0).whole_seconds() - life / 3;
+        later.store(due - 60, Ordering::Relaxed);
+        assert_eq!(contracts_of(&contracts, generation).await.chain, first.chain);
+        later.store(due + 60, Ordering::Relaxed);
+        let second = contracts_of(&contracts, generation).await;
+        assert_ne!(second.chain[0], first.chain[0]);
+        assert_eq!(second.chain[1..], first.chain[1..]);
+        assert_eq!(
+            certificate::public_key_der(&second.chain[0]).unwrap(),
+            second.key.public_key_der()
+        );
+        assert_eq!(contracts_of(&contracts, generation).await.chain, second.chain);
+    }
+}
