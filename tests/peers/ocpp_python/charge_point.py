@@ -92,9 +92,9 @@ async def session(point):
     say("profile", period=profile["charging_schedule"][0]["charging_schedule_period"][0])
     await point.transaction("Updated", 1, 30, 112.5, 50000, "MeterValuePeriodic")
     say("stop", transaction=await asyncio.wait_for(point.stop, 30))
-    for _ in range(2):
+    for step in ("ended", "ended again"):
         ended = await point.transaction("Ended", 2, 59, 112.5, 53250, "RemoteStop")
-        say("ended", cost=ended.total_cost)
+        say(step, cost=ended.total_cost)
     await asyncio.sleep(0.2)
 
 

@@ -120,7 +120,12 @@ impl Namespace {
                 "dev",
                 self.interface,
             ])?;
-            let mut words = out.split_whitespace();
+            // Also without duplicate address detection an address is tentative for a moment, and no socket may use it.
+            let mut words = out
+                .lines()
+                .find(|line| line.contains("fe80") && !line.contains("tentative"))
+                .unwrap_or_default()
+                .split_whitespace();
             if let Some(index) = words.next().and_then(|w| w.trim_end_matches(':').parse().ok()) {
                 let address = words
                     .find(|w| w.starts_with("fe80"))
