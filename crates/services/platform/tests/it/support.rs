@@ -105,6 +105,17 @@ impl World {
         panic!("no event {code}; there are: {:?}", self.codes());
     }
 
+    /// Waits for this many events of this code.
+    pub(crate) async fn events(&self, code: Code, number: usize) {
+        for _ in 0..3000 {
+            if self.count(code) >= number {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not {number} events {code}; there are: {:?}", self.codes());
+    }
+
     pub(crate) fn count(&self, code: Code) -> usize {
         self.hub
             .recent(500)

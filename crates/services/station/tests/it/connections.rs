@@ -115,6 +115,7 @@ async fn who_says_nothing_or_too_little_is_closed_by_the_setup_deadline_and_othe
         (3, session::TIMEOUT),
         (4, tls::HANDSHAKE_TIMEOUT),
     ] {
+        bench.reports(evse, code, 0).await;
         assert_eq!(
             bench.count(evse, code),
             1,

@@ -34,6 +34,8 @@ async fn a_contract_of_our_operator_charges_and_one_of_a_stranger_is_never_shown
             outcome.failure().is_some(),
             "dynamic {dynamic}: a stranger's contract charged"
         );
+        // The vehicle knows before the station has written down why.
+        bench.reports(1, pnc::CONTRACT_UNTRUSTED, refused).await;
         assert_eq!(
             bench.count(1, pnc::CONTRACT_UNTRUSTED),
             refused + 1,

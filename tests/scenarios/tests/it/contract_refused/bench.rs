@@ -193,6 +193,17 @@ impl Bench {
             .count()
     }
 
+    /// Waits for more events of this code than `before`: the car knows before the others have written down why.
+    async fn counts(&self, code: Code, before: usize) -> bool {
+        for _ in 0..600 {
+            if self.count(code) > before {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        false
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.kept.path()).unwrap();
         entries.map(|entry| entry.unwrap().path()).collect()
@@ -224,7 +235,7 @@ impl Bench {
             failure.code, failure.response_code, failure.message
         );
         assert_eq!(failure.code, own, "{what}: {failure:?}\n{events:#?}");
-        assert!(self.count(seen) > before, "{what}: no {seen}\n{events:#?}");
+        assert!(self.counts(seen, before).await, "{what}: no {seen}\n{events:#?}");
         assert_eq!(self.count(power::CONTACTOR_CLOSED), closed, "{what}: power");
         assert!(self.files().is_empty(), "{what}: the car kept {:?}", self.files());
         let row = failure.code.row();
@@ -426,7 +437,7 @@ impl Bench {
             failure.code, failure.response_code, failure.message
         );
         assert!(
-            self.count(provisioning::CERTIFICATE_REFUSED) > seen,
+            self.counts(provisioning::CERTIFICATE_REFUSED, seen).await,
             "{what}: {failure:?}"
         );
         assert_eq!(self.count(power::CONTACTOR_CLOSED), closed, "{what}");
