@@ -36,6 +36,10 @@ test-staples: deps-test ## staples for the whole chain, with the newest OpenSSL 
 check: ## what CI checks before the tests: format, lints, tidy, licences, docs
 	.ci/run check
 
+.PHONY: fuzz
+fuzz: ## explore all fuzz targets with libFuzzer, SECONDS_EACH=60 (needs nightly Rust and cargo-fuzz)
+	@scripts/fuzz.sh $(TARGETS)
+
 .PHONY: clean-data
 clean-data: ## forget everything `make up` has stored
 	rm -rf "$(STATE)"

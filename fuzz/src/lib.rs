@@ -6,12 +6,14 @@
 //! and decoders of trusted input such as configuration files.
 #![forbid(unsafe_code)]
 
+mod files;
 mod mutate;
 mod receipt;
 mod services;
 mod session;
 mod targets;
 mod trust;
+mod vehicle;
 
 pub use mutate::Mutator;
 pub use targets::{Target, all};

@@ -2,7 +2,8 @@
 
 use gridlatch_keys::KeyUri;
 use gridlatch_ocpp::{Request, decode, v21, v201};
-use gridlatch_trust::certificate;
+use gridlatch_tls::hello::{Extensions, MAX_AUTHORITIES, Offer};
+use gridlatch_trust::{KeyAlgorithm, certificate};
 use serde_json::Value;
 
 /// Where a key is; what is read is written and read again as the same.
@@ -13,6 +14,39 @@ pub(crate) fn key_uri(data: &[u8]) {
     if let Ok(uri) = text.parse::<KeyUri>() {
         let again = uri.to_string().parse::<KeyUri>();
         assert_eq!(again.ok(), Some(uri), "a key URI changed on its way");
+    }
+}
+
+/// A vehicle's first flight, before anybody knows who it is: six parts, each behind its length in two octets (the
+/// suites, then the extensions 43, 10, 13, 3 and 47). A part of 65,535 octets is an extension that was not sent.
+pub(crate) fn hello(data: &[u8]) {
+    let mut rest = data;
+    let mut part = || {
+        let (length, tail) = rest.split_first_chunk()?;
+        let length = u16::from_be_bytes(*length);
+        let (part, tail) = tail.split_at(usize::from(length).min(tail.len()));
+        rest = if length == u16::MAX { part } else { tail };
+        (length != u16::MAX).then_some(part)
+    };
+    let suites = part().unwrap_or_default();
+    let extensions = Extensions {
+        supported_versions: part(),
+        supported_groups: part(),
+        signature_algorithms: part(),
+        trusted_ca_keys: part(),
+        certificate_authorities: part(),
+    };
+    if let Ok(offer) = Offer::parse(suites, &extensions) {
+        assert!(offer.authorities.len() <= 2 * MAX_AUTHORITIES);
+        assert!(
+            offer.describe().len() < 1024,
+            "a refusal repeats what a stranger sent"
+        );
+        let _ = (
+            offer.only_static_ecdh(),
+            offer.verifies(KeyAlgorithm::P521),
+            offer.has_group_of(KeyAlgorithm::Ed448),
+        );
     }
 }
 

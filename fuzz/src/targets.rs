@@ -9,7 +9,7 @@ use gridlatch_session::wire::{
 use gridlatch_watch::capture::{self, Entry};
 use gridlatch_watch::tls::{KeyLog, TlsSession};
 
-use crate::trust;
+use crate::{files, receipt, services, session, trust, vehicle};
 
 /// A decoder and the name of its corpus.
 #[derive(Debug, Clone, Copy)]
@@ -23,124 +23,55 @@ pub struct Target {
 /// Every target.
 #[must_use]
 pub const fn all() -> &'static [Target] {
-    &[
-        Target {
-            name: "v2gtp",
-            run: v2gtp,
-        },
-        Target {
-            name: "exi",
-            run: exi,
-        },
-        Target {
-            name: "sdp",
-            run: discovery,
-        },
-        Target {
-            name: "slac",
-            run: homeplug,
-        },
-        Target {
-            name: "capture",
-            run: capture_file,
-        },
-        Target {
-            name: "tls",
-            run: tls,
-        },
-        Target {
-            name: "keylog",
-            run: key_log,
-        },
-        Target {
-            name: "ocpp",
-            run: ocpp,
-        },
-        Target {
-            name: "x509",
-            run: x509,
-        },
-        Target {
-            name: "csr",
-            run: trust::csr,
-        },
-        Target {
-            name: "crl",
-            run: trust::crl,
-        },
-        Target {
-            name: "ocsp-request",
-            run: trust::ocsp_request,
-        },
-        Target {
-            name: "ocsp-response",
-            run: trust::ocsp_response,
-        },
-        Target {
-            name: "cms",
-            run: trust::cms,
-        },
-        Target {
-            name: "trust-list",
-            run: trust::trust_list,
-        },
-        Target {
-            name: "pem",
-            run: trust::pem,
-        },
-        Target {
-            name: "key-uri",
-            run: crate::services::key_uri,
-        },
-        Target {
-            name: "est-body",
-            run: gridlatch_pki::fuzz::est_body,
-        },
-        Target {
-            name: "ocsp-path",
-            run: gridlatch_pki::fuzz::ocsp_path,
-        },
-        Target {
-            name: "pools-body",
-            run: gridlatch_pki::fuzz::pools_body,
-        },
-        Target {
-            name: "inventory",
-            run: gridlatch_pki::fuzz::inventory,
-        },
-        Target {
-            name: "ocpp-certificates",
-            run: crate::services::ocpp_certificates,
-        },
-        Target {
-            name: "judge",
-            run: trust::judge,
-        },
-        Target {
-            name: "verdict",
-            run: verdict,
-        },
-        Target {
-            name: "receipt",
-            run: crate::receipt::receipt,
-        },
-        Target {
-            name: "provisioning",
-            run: provisioning,
-        },
-        Target {
-            name: "contract_xml",
-            run: contract_xml,
-        },
-        Target {
-            name: "cable",
-            run: gridlatch_link::cable::fuzz_messages,
-        },
-        Target {
-            name: "secc",
-            run: crate::session::secc,
-        },
-    ]
+    ALL
+}
+
+const ALL: &[Target] = &[
+    target("v2gtp", v2gtp),
+    target("exi", exi),
+    target("sdp", discovery),
+    target("slac", homeplug),
+    target("capture", capture_file),
+    target("tls", tls),
+    target("keylog", key_log),
+    target("ocpp", ocpp),
+    target("x509", x509),
+    target("csr", trust::csr),
+    target("crl", trust::crl),
+    target("ocsp-request", trust::ocsp_request),
+    target("ocsp-response", trust::ocsp_response),
+    target("cms", trust::cms),
+    target("trust-list", trust::trust_list),
+    target("pem", trust::pem),
+    target("key-uri", services::key_uri),
+    target("est-body", gridlatch_pki::fuzz::est_body),
+    target("ocsp-path", gridlatch_pki::fuzz::ocsp_path),
+    target("pools-body", gridlatch_pki::fuzz::pools_body),
+    target("inventory", gridlatch_pki::fuzz::inventory),
+    target("ocpp-certificates", services::ocpp_certificates),
+    target("judge", trust::judge),
+    target("verdict", verdict),
+    target("receipt", receipt::receipt),
+    target("provisioning", provisioning),
+    target("contract_xml", contract_xml),
+    target("cable", gridlatch_link::cable::fuzz_messages),
+    target("secc", session::secc),
+    target("published", gridlatch_pki::fuzz::published),
+    target("rollover-plan", gridlatch_pki::fuzz::rollover_plan),
+    target("pkcs12", files::pkcs12),
+    target("key-file", files::key_file),
+    target("archive", files::archive),
+    target("tariff", files::tariff),
+    target("names", files::names),
+    target("hello", services::hello),
+    target("places", trust::places),
+    target("evcc", vehicle::evcc),
+    target("ev-sdp", vehicle::discovery),
+    target("ev-slac", vehicle::matching),
+];
+
+const fn target(name: &'static str, run: fn(&[u8])) -> Target {
+    Target { name, run }
 }
 
 /// A V2GTP stream: framing, handshake state, EXI, descriptions, both renderings.
@@ -289,6 +220,7 @@ fn x509(data: &[u8]) {
     use gridlatch_trust::certificate;
     let _ = certificate::summary(data);
     let _ = certificate::emaid_of(data);
+    let _ = certificate::spki_algorithm(data);
 }
 
 /// A chain and the anchors it is judged against: the number of anchors, then each certificate behind its

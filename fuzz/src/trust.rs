@@ -3,7 +3,7 @@
 use gridlatch_trust::profile::{Kind, Profile};
 use gridlatch_trust::revocation::Status;
 use gridlatch_trust::trust_list::{self, TrustList};
-use gridlatch_trust::verdict::{self, Case, Evidence, Policy, Source};
+use gridlatch_trust::verdict::{self, AllowedPlaces, Case, Evidence, Policy, Source};
 use gridlatch_trust::{
     KeyAlgorithm, Verify, certificate, cms as messages, crl as lists, csr as requests, ocsp,
 };
@@ -24,10 +24,26 @@ fn now() -> Timestamp {
 
 /// A certification request.
 pub(crate) fn csr(data: &[u8]) {
+    if let Ok(der) = requests::from_pem(data) {
+        assert!(der.len() < data.len());
+    }
     if let Ok(csr) = requests::parse(data, &Yes) {
         let name = csr.subject.common_name.unwrap_or_default();
         assert!(!name.contains('\0'), "a NUL came through");
         assert!(csr.alt_names.len() <= requests::MAX_PARTS);
+    }
+}
+
+/// An address as a certificate names it, and the places that may be asked: what is asked is one of them.
+pub(crate) fn places(data: &[u8]) {
+    let Ok(url) = core::str::from_utf8(data) else {
+        return;
+    };
+    let allowed = ["ocsp.example", "[::1]:8080", "127.0.0.1"];
+    let places = AllowedPlaces::new(allowed.map(str::to_owned));
+    if let Some((place, path)) = places.allows(url) {
+        assert!(["ocsp.example:80", "[::1]:8080", "127.0.0.1:80"].contains(&place.as_str()));
+        assert!(path.starts_with('/') && path.bytes().all(|octet| octet.is_ascii_graphic()));
     }
 }
 
@@ -56,6 +72,7 @@ pub(crate) fn ocsp_request(data: &[u8]) {
 pub(crate) fn ocsp_response(data: &[u8]) {
     if let Ok(response) = ocsp::parse_response(data) {
         for certificate in &response.certs {
+            let _ = ocsp::read_staple(data, certificate, certificate, now(), &Yes);
             let _ = ocsp::verify_response(
                 &response,
                 certificate,

@@ -34,7 +34,7 @@ pub use files::write_atomically;
 pub use gridlatch_trust::KeyAlgorithm;
 pub use open::{Listed, generate, import, list, open};
 pub use pin::PinSource;
-pub use pkcs12::{is_pkcs12, pkcs12_certificates};
+pub use pkcs12::{MAX_PKCS12, MAX_PKCS12_CERTIFICATES, MAX_PKCS12_ROUNDS, is_pkcs12, pkcs12_certificates};
 pub use place::{free, remove};
 pub use uri::{KeyUri, Pkcs11Uri, TpmUri};
 pub use verify::{OpensslVerifier, verify};
@@ -104,6 +104,9 @@ pub enum KeyError {
         /// Its permission bits.
         mode: u32,
     },
+    /// An archive asks for more than is done for one.
+    #[error("{0}")]
+    Archive(&'static str),
     /// A key outside this process cannot be used.
     #[error("key {key}: {reason}")]
     Hardware {
@@ -121,7 +124,7 @@ impl KeyError {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
-            Self::Crypto { .. } | Self::File { .. } | Self::Exposed { .. } => key::FILE,
+            Self::Crypto { .. } | Self::File { .. } | Self::Exposed { .. } | Self::Archive(_) => key::FILE,
             Self::Unsupported => key::UNSUPPORTED,
             Self::Hardware { code, .. } => *code,
         }

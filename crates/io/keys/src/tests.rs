@@ -88,3 +88,30 @@ fn the_scalar_is_padded_to_the_curve() {
     );
     assert!(FileKey::generate(KeyAlgorithm::Ed448).unwrap().scalar().is_err());
 }
+
+#[test]
+fn an_archive_that_asks_for_hours_of_hashing_is_refused_before_any_of_it() {
+    let archive = |name: &str| {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../fuzz/corpus/pkcs12/");
+        std::fs::read(format!("{corpus}{name}")).unwrap()
+    };
+    for name in ["aes", "3des", "without-mac"] {
+        assert_eq!(
+            pkcs12_certificates(&archive(name), "changeit").unwrap().len(),
+            1,
+            "{name}"
+        );
+    }
+    // The first of them, with 2,147,483,647 rounds for its MAC: some twenty minutes.
+    let began = std::time::Instant::now();
+    let refused = pkcs12_certificates(&archive("rounds-without-end"), "changeit").unwrap_err();
+    assert!(matches!(refused, KeyError::Archive(_)), "{refused:?}");
+    assert_eq!(refused.code(), gridlatch_vocab::catalogue::key::FILE);
+    assert!(refused.to_string().contains("4,000,000"), "{refused}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(5));
+    let huge = vec![0x30; MAX_PKCS12 + 1];
+    assert!(matches!(
+        pkcs12_certificates(&huge, ""),
+        Err(KeyError::Archive(_))
+    ));
+}

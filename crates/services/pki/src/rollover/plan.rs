@@ -132,6 +132,15 @@ pub fn save(path: &Path, plan: &Plan) -> Result<(), PlanError> {
         path: path.to_owned(),
         source,
     };
+    let text = write(plan).map_err(|error| failed(error.into()))?;
+    write_atomically(path, &text, 0o644).map_err(failed)
+}
+
+/// A plan as text, as [`read`] takes it.
+///
+/// # Errors
+/// None that a plan can cause.
+pub fn write(plan: &Plan) -> Result<Vec<u8>, serde_json::Error> {
     let pem = |all: &[Vec<u8>]| all.iter().map(|der| certificate::to_pem(der)).collect::<String>();
     let stages = |dates: &BTreeMap<Stage, Timestamp>| {
         dates
@@ -149,6 +158,5 @@ pub fn save(path: &Path, plan: &Plan) -> Result<(), PlanError> {
         recertified: pem(&plan.recertified),
         exempt: plan.exempt.clone(),
     };
-    let text = serde_json::to_vec_pretty(&file).map_err(|error| failed(error.into()))?;
-    write_atomically(path, &text, 0o644).map_err(failed)
+    serde_json::to_vec_pretty(&file)
 }
