@@ -106,7 +106,7 @@ fn an_archive_that_asks_for_hours_of_hashing_is_refused_before_any_of_it() {
     let began = std::time::Instant::now();
     let refused = pkcs12_certificates(&archive("rounds-without-end"), "changeit").unwrap_err();
     assert!(matches!(refused, KeyError::Archive(_)), "{refused:?}");
-    assert_eq!(refused.code(), gridlatch_vocab::catalogue::key::FILE);
+    assert_eq!(refused.code(), key::FILE);
     assert!(refused.to_string().contains("4,000,000"), "{refused}");
     assert!(began.elapsed() < std::time::Duration::from_secs(5));
     let huge = vec![0x30; MAX_PKCS12 + 1];
