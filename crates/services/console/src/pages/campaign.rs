@@ -128,7 +128,7 @@ pub(crate) fn table(rows: &[CampaignRow]) -> Markup {
                 tbody {
                     @for row in rows {
                         tr data-key=(row.campaign.id) {
-                            td { (link(row, "", &html! { span.strong { (row.campaign.id) } })) div.dim { (what(row)) } }
+                            td.wrap { (link(row, "", &html! { span.strong { (row.campaign.id) } })) div.dim { (what(row)) } }
                             td { (state(row)) }
                             td.opt { div.progress { (progress(row)) } }
                             td.num { (row.counts.done + row.counts.already) }
