@@ -32,6 +32,7 @@ use gridlatch_store::{Store, TokenStatus};
 use gridlatch_tls::{Credential, PlatformServer, PlatformServerConfig};
 use gridlatch_vocab::{Event, EventSink as _, Personal, StationId, catalogue};
 
+pub(crate) use self::authority::takes_two;
 pub(crate) use self::revocation::UnknownPolicy;
 use crate::run_file::{self, RunFile};
 use crate::say;

@@ -20,7 +20,9 @@ use gridlatch_evcc::{
     StaplePolicy, TlsSetup,
 };
 use gridlatch_host::{Shutdown, now};
+use gridlatch_pki::ca::DATABASE;
 use gridlatch_pki::dev::{self, VehicleName};
+use gridlatch_store::Store;
 use gridlatch_vocab::{Blame, Event, EventSink, Personal, StationId};
 use tokio::sync::{mpsc, watch};
 
@@ -64,7 +66,11 @@ pub(crate) fn run(command: EvCommand) -> u8 {
 
 /// Charges once; the exit code is that of [`run`].
 pub(crate) async fn run_charge(args: ChargeArgs) -> i32 {
-    match prepare(&args) {
+    let prepared = match refuse_two_operators(&args).await {
+        Ok(()) => prepare(&args),
+        Err(error) => Err(error),
+    };
+    match prepared {
         Ok(prepared) => charge(&args, prepared).await,
         Err(error) => {
             show::talk(&format!("gridlatch: {error:#}"));
@@ -122,6 +128,28 @@ fn prepare(args: &ChargeArgs) -> Result<Prepared> {
         progress: None,
     };
     Ok(Prepared { config, running })
+}
+
+/// The car's certificates are signed with the keys of the data folder. `up` has refused a PKI of two operators; where it
+/// does not run, at a station of somebody else's, the car has to.
+async fn refuse_two_operators(args: &ChargeArgs) -> Result<()> {
+    let folder = args.data.join("pki");
+    let database = folder.join(DATABASE);
+    if args.interface.is_none() || args.no_tls || !database.exists() {
+        return Ok(());
+    }
+    let place = database
+        .to_str()
+        .with_context(|| format!("{} is not text", database.display()))?;
+    if crate::up::takes_two(Store::open(place).await?, &folder, Arc::new(Quiet)).await? {
+        anyhow::bail!(
+            "the PKI in {} takes two operators, and the car would sign its certificates with its keys; choose another \
+             folder for the car with --data ({})",
+            folder.display(),
+            gridlatch_vocab::catalogue::ca::DUAL_CONTROL
+        );
+    }
+    Ok(())
 }
 
 /// Roots, the vehicle's certificate and the contract, from the development PKI of the data folder.

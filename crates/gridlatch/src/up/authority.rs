@@ -1,6 +1,7 @@
 //! The certification authority of `up`: the development PKI as a CA with a store, and what the platform
 //! has it sign for stations.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -9,10 +10,11 @@ use gridlatch_pki::ca::{Ca, CaError, Control, DATABASE, KeyRing, Requester, Role
 use gridlatch_pki::dev::DevPki;
 use gridlatch_platform::{NotSigned, Signed, Signing, StationAuthority, StationCertificate};
 use gridlatch_station::custody::CertificateUse;
+use gridlatch_store::Store;
 use gridlatch_trust::Profile;
 use gridlatch_trust::profile::Kind;
 use gridlatch_vocab::catalogue::ca as codes;
-use gridlatch_vocab::{Event, EventSink as _, StationId};
+use gridlatch_vocab::{Event, EventSink, StationId};
 
 /// The development PKI holds the key of every CA in one process, and completes what it finds with CAs of its own: it
 /// is not let near a PKI that takes two operators, nor one whose ceremony was interrupted.
@@ -22,18 +24,7 @@ pub(crate) async fn refuse_two_operators(data: &DataDir, hub: &Hub) -> Result<()
         return Ok(());
     }
     let store = super::open_store(data, &name).await?;
-    let two = match Ca::open(
-        store.clone(),
-        KeyRing::in_folder(&data.path("pki")),
-        Arc::new(hub.clone()),
-    )
-    .await
-    {
-        Ok(ca) => ca.control() == Control::Dual,
-        Err(CaError::NotInitialised) => !store.pki_operators().await?.is_empty(),
-        Err(error) => return Err(error).context("the certification authority cannot be read"),
-    };
-    if two {
+    if takes_two(store, &data.path("pki"), Arc::new(hub.clone())).await? {
         let text = format!(
             "the PKI in {} takes two operators, and `up` would hold its keys in one process; serve it with `gridlatch pki serve`, and \
              choose another folder for `up` with --data",
@@ -43,6 +34,15 @@ pub(crate) async fn refuse_two_operators(data: &DataDir, hub: &Hub) -> Result<()
         bail!("{text} ({})", codes::DUAL_CONTROL);
     }
     Ok(())
+}
+
+/// Whether the PKI of a folder takes two operators, or was going to when its ceremony was interrupted.
+pub(crate) async fn takes_two(store: Store, folder: &Path, sink: Arc<dyn EventSink>) -> Result<bool> {
+    match Ca::open(store.clone(), KeyRing::in_folder(folder), sink).await {
+        Ok(ca) => Ok(ca.control() == Control::Dual),
+        Err(CaError::NotInitialised) => Ok(!store.pki_operators().await?.is_empty()),
+        Err(error) => Err(error).context("the certification authority cannot be read"),
+    }
 }
 
 /// Opens the CA over the development PKI, and takes over what it has issued since the last time.
@@ -167,9 +167,7 @@ mod tests {
         };
         let hub = Hub::new(gridlatch_host::HubConfig::default(), None);
         std::fs::create_dir(&pki).unwrap();
-        let store = gridlatch_store::Store::open(pki.join(DATABASE).to_str().unwrap())
-            .await
-            .unwrap();
+        let store = Store::open(pki.join(DATABASE).to_str().unwrap()).await.unwrap();
         let keys = KeyRing::in_folder(&pki);
         drop(Ca::init(store, keys, Arc::new(hub), &plan).await.unwrap());
         let before = files(&pki);

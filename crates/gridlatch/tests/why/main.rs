@@ -10,3 +10,4 @@ mod endpoints;
 mod files;
 mod foreign;
 mod support;
+mod terminal;

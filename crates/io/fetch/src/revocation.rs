@@ -139,7 +139,7 @@ impl Revocation {
             Some((url, question)) => {
                 let key = [url.as_bytes(), b"\n", &question].concat();
                 let asked = self.remembered(
-                    key,
+                    (key, &url),
                     || self.ask(&url, question.clone()),
                     |body| {
                         ocsp::parse_response(body)
@@ -161,7 +161,7 @@ impl Revocation {
         }
         for url in crl::distribution_points(subject).into_iter().take(MAX_POINTS) {
             let fetch = || self.0.fetcher.get(&url, crl::MAX_OCTETS);
-            let asked = self.remembered(url.as_bytes().to_vec(), fetch, |body| {
+            let asked = self.remembered((url.as_bytes().to_vec(), &url), fetch, |body| {
                 crl::parse(body).map(drop).map_err(|error| error.to_string())
             });
             match asked.await {
@@ -187,7 +187,7 @@ impl Revocation {
     /// older body may come along. The flag says whether it was fetched just now.
     async fn remembered<F>(
         &self,
-        key: Vec<u8>,
+        (key, url): (Vec<u8>, &str),
         fetch: impl FnOnce() -> F,
         usable: impl FnOnce(&[u8]) -> Result<(), String>,
     ) -> (Option<(Bytes, bool)>, Option<String>)
@@ -200,7 +200,7 @@ impl Revocation {
             Known::Failing(old) => {
                 return (
                     old.map(|old| (old, false)),
-                    Some("it was not to be had a moment ago".to_owned()),
+                    Some(format!("{url} gave no answer a moment ago")),
                 );
             }
             Known::Ask(old) => old,

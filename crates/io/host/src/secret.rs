@@ -14,13 +14,14 @@ const MAX: u64 = 1024;
 /// There is no terminal, or it ended.
 pub fn ask_secret(question: &str) -> io::Result<String> {
     let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
-    terminal.write_all(question.as_bytes())?;
     let before = tcgetattr(&terminal)?;
     let mut quiet = before.clone();
     quiet.local_modes.remove(LocalModes::ECHO);
+    // Before the question: whoever sees it may type, and nothing of that is shown or thrown away.
     tcsetattr(&terminal, OptionalActions::Flush, &quiet)?;
+    let asked = terminal.write_all(question.as_bytes());
     let mut line = String::new();
-    let read = BufReader::new((&terminal).take(MAX)).read_line(&mut line);
+    let read = asked.and_then(|()| BufReader::new((&terminal).take(MAX)).read_line(&mut line));
     // Whatever was read, the terminal shows again what is typed.
     tcsetattr(&terminal, OptionalActions::Flush, &before)?;
     terminal.write_all(b"\n")?;

@@ -24,6 +24,7 @@ mod root_rollover;
 mod running_up;
 mod signed_bill;
 mod staples_required;
+mod trust_edges;
 mod up_and_charge;
 mod up_and_down;
 mod up_by_rest;

@@ -39,6 +39,21 @@ impl Up {
 
     /// As [`Self::start`], with variables of its environment.
     pub(crate) fn start_with(data: &Path, more: &[&str], env: &[(&str, &str)]) -> Result<Self> {
+        let up = Self::begun(data, more, env)?;
+        wait("both stations at the platform", SOON, || {
+            let stations = up.get("/stations")?;
+            let connected = list(&stations).iter().filter(|s| s["connected"] == true).count();
+            Ok((connected == 2).then_some(()))
+        })?;
+        Ok(up)
+    }
+
+    /// As [`Self::start`], where the stations cannot connect.
+    pub(crate) fn unconnected(data: &Path, more: &[&str]) -> Result<Self> {
+        Self::begun(data, more, &[])
+    }
+
+    fn begun(data: &Path, more: &[&str], env: &[(&str, &str)]) -> Result<Self> {
         let mut command = Command::new(binary()?);
         command
             .args([
@@ -62,18 +77,12 @@ impl Up {
         );
         let token_file = run["token_file"].as_str().context("no token file")?;
         let token = std::fs::read_to_string(token_file)?.trim().to_owned();
-        let up = Self {
+        Ok(Self {
             process,
             data: data.to_owned(),
             run,
             token,
-        };
-        wait("both stations at the platform", SOON, || {
-            let stations = up.get("/stations")?;
-            let connected = list(&stations).iter().filter(|s| s["connected"] == true).count();
-            Ok((connected == 2).then_some(()))
-        })?;
-        Ok(up)
+        })
     }
 
     pub(crate) fn token(&self) -> &str {

@@ -108,8 +108,8 @@ pub(crate) struct ChargeArgs {
     /// Connect without TLS (ISO 15118-2 with eim only, and only if the station's policy allows it)
     #[arg(long)]
     pub(crate) no_tls: bool,
-    /// Charge only where the station's issuer vouches for its certificate (a stapled OCSP answer that says "good");
-    /// otherwise only a revoked certificate is refused
+    /// Charge only where the station's issuer vouches for its certificate (a stapled OCSP answer that says "good"); none
+    /// is insisted on for the sub-CAs above it, though one that comes is judged. Otherwise only what was revoked is refused
     #[arg(long)]
     pub(crate) require_ocsp: bool,
     /// Charge this much energy

@@ -56,6 +56,7 @@ pub(super) fn papers(
             bail!("this car keeps no contract to update; get one with --get-contract first")
         }
     };
+    let told = args.mo_roots.as_deref().map(mo_roots).transpose()?;
     Ok(Auth::Install(InstallCredential {
         action,
         chain,
@@ -63,11 +64,12 @@ pub(super) fn papers(
         pcid: name.pcid(),
         emaid,
         roots: pki.v2g_roots(),
-        mo_roots: match &args.mo_roots {
-            Some(file) => mo_roots(file)?,
-            None => pki.mo_roots(),
+        // Told which roots to believe, the car takes nobody's word where none of them is of this standard.
+        without_mo_root: match &told {
+            Some(roots) if !roots.is_empty() => WithoutMoRoot::Refuse,
+            _ => WithoutMoRoot::default(),
         },
-        without_mo_root: WithoutMoRoot::default(),
+        mo_roots: told.unwrap_or_else(|| pki.mo_roots()),
         keep: Some(kept),
     }))
 }

@@ -415,6 +415,44 @@ async fn a_vehicle_that_is_not_entitled_gets_no_contract_and_a_replayed_request_
     bench.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_of_another_contract_than_the_one_that_was_shown_is_refused_and_the_own_one_is_updated() {
+    let bench = Bench::new().await;
+    let generation = Generation::Iso2;
+    let first = bench.credential("demo", generation);
+    let outcome = bench.in_time(first.clone(), generation).await;
+    assert!(outcome.failure().is_none(), "{outcome:?}");
+    let (held, key) = first.keep.as_ref().unwrap().read().unwrap().unwrap();
+    clear(bench.kept.path());
+    let made = bench.count(provisioning::CONTRACT_MADE);
+    let update = |emaid: Personal<String>| InstallCredential {
+        action: Action::Update,
+        chain: held.chain.clone(),
+        key: Arc::<FileKey>::clone(&key),
+        emaid: Some(emaid),
+        ..first.clone()
+    };
+    // The contract of somebody else, asked for with one's own: signed properly, by a contract in order.
+    let thief: VehicleName = "thief".parse().unwrap();
+    for emaid in [thief.emaid().reveal().as_str(), "DEGDLC99999999"] {
+        let asked = update(Personal::new(emaid.to_owned()));
+        let failure = bench.not_believed("another's contract", asked, generation).await;
+        told(
+            &failure,
+            &["CertChainError", "ContractCanceled", "NoCertificateAvailable"],
+        );
+    }
+    assert_eq!(
+        bench.count(provisioning::CONTRACT_MADE),
+        made,
+        "a contract was made"
+    );
+    let outcome = bench.in_time(update(held.emaid.clone()), generation).await;
+    assert!(outcome.failure().is_none(), "{outcome:?}");
+    clear(bench.kept.path());
+    bench.end().await;
+}
+
 impl Bench {
     /// The service does not believe the provisioning certificate; the car is told, by whatever row its word is of.
     async fn not_believed(
