@@ -3,7 +3,7 @@
 # arguments. SECONDS_EACH (60) bounds each. What grows, and what breaks something, goes below target/fuzzing and
 # not into the repository. Exit status 1: something broke; 2: a tool is missing.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "${0%/*}/.."
 seconds=${SECONDS_EACH:-60}
 
 missing() {

@@ -93,3 +93,16 @@ fn every_corpus_has_its_target_and_all_of_them_together_are_small() {
     }
     assert!(octets < MOST, "{octets} octets of corpora");
 }
+
+#[test]
+fn exploring_without_its_tools_says_what_is_missing() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let asked = std::process::Command::new("/bin/bash")
+        .arg(root.join("scripts/fuzz.sh"))
+        .env("PATH", "/nowhere")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&asked.stderr);
+    assert_eq!(asked.status.code(), Some(2), "{said}");
+    assert!(said.contains("rustup toolchain install nightly"), "{said}");
+}

@@ -84,8 +84,15 @@ impl FileKey {
     /// Reads an unencrypted PEM key.
     ///
     /// # Errors
-    /// Not PEM, not a key, or [`KeyError::Unsupported`].
+    /// Not PEM, not a key, encrypted ([`KeyError::Refused`]), or [`KeyError::Unsupported`].
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
+        // OpenSSL would hash a pass phrase that nobody gave as often as the file says, for hours if it likes.
+        let says = |label: &[u8]| pem.windows(label.len()).any(|at| at == label);
+        if says(b"BEGIN ENCRYPTED PRIVATE KEY") || says(b"Proc-Type: 4,ENCRYPTED") {
+            return Err(KeyError::Refused(
+                "the private key is encrypted under a pass phrase; write it without one, readable by its owner alone",
+            ));
+        }
         // The passphrase form with an empty answer never asks on the terminal.
         let key = PKey::private_key_from_pem_passphrase(pem, b"").map_err(crypto("read the private key"))?;
         Self::from_pkey(key)

@@ -104,9 +104,9 @@ pub enum KeyError {
         /// Its permission bits.
         mode: u32,
     },
-    /// An archive asks for more than is done for one.
+    /// A file asks for more than is done for one; why, in one sentence.
     #[error("{0}")]
-    Archive(&'static str),
+    Refused(&'static str),
     /// A key outside this process cannot be used.
     #[error("key {key}: {reason}")]
     Hardware {
@@ -124,7 +124,7 @@ impl KeyError {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
-            Self::Crypto { .. } | Self::File { .. } | Self::Exposed { .. } | Self::Archive(_) => key::FILE,
+            Self::Crypto { .. } | Self::File { .. } | Self::Exposed { .. } | Self::Refused(_) => key::FILE,
             Self::Unsupported => key::UNSUPPORTED,
             Self::Hardware { code, .. } => *code,
         }

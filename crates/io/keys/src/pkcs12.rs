@@ -38,13 +38,13 @@ pub fn is_pkcs12(der: &[u8]) -> bool {
 ///
 /// # Errors
 /// It is no archive, the passphrase is wrong, it asks for more work or holds more than is read
-/// ([`KeyError::Archive`]), or it is encrypted in a way that OpenSSL no longer reads (RC2, as old tools write it).
+/// ([`KeyError::Refused`]), or it is encrypted in a way that OpenSSL no longer reads (RC2, as old tools write it).
 pub fn pkcs12_certificates(der: &[u8], passphrase: &str) -> Result<Vec<Vec<u8>>, KeyError> {
     if der.len() > MAX_PKCS12 {
-        return Err(KeyError::Archive("the PKCS#12 archive is larger than 4 MiB"));
+        return Err(KeyError::Refused("the PKCS#12 archive is larger than 4 MiB"));
     }
     if rounds(der) > MAX_PKCS12_ROUNDS {
-        return Err(KeyError::Archive(
+        return Err(KeyError::Refused(
             "the PKCS#12 archive asks for its passphrase to be hashed more than 4,000,000 times",
         ));
     }
@@ -60,7 +60,7 @@ pub fn pkcs12_certificates(der: &[u8], passphrase: &str) -> Result<Vec<Vec<u8>>,
         .map(|certificate| certificate.to_der().map_err(&failed))
         .collect::<Result<_, _>>()?;
     if found.len() > MAX_PKCS12_CERTIFICATES {
-        return Err(KeyError::Archive(
+        return Err(KeyError::Refused(
             "the PKCS#12 archive holds more than 256 certificates",
         ));
     }

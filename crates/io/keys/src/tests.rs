@@ -105,13 +105,28 @@ fn an_archive_that_asks_for_hours_of_hashing_is_refused_before_any_of_it() {
     // The first of them, with 2,147,483,647 rounds for its MAC: some twenty minutes.
     let began = std::time::Instant::now();
     let refused = pkcs12_certificates(&archive("rounds-without-end"), "changeit").unwrap_err();
-    assert!(matches!(refused, KeyError::Archive(_)), "{refused:?}");
+    assert!(matches!(refused, KeyError::Refused(_)), "{refused:?}");
     assert_eq!(refused.code(), key::FILE);
     assert!(refused.to_string().contains("4,000,000"), "{refused}");
     assert!(began.elapsed() < std::time::Duration::from_secs(5));
     let huge = vec![0x30; MAX_PKCS12 + 1];
     assert!(matches!(
         pkcs12_certificates(&huge, ""),
-        Err(KeyError::Archive(_))
+        Err(KeyError::Refused(_))
     ));
+}
+
+#[test]
+fn an_encrypted_key_file_is_refused_by_name_and_not_tried_for_hours() {
+    for name in ["encrypted", "scrypt", "rounds-without-end"] {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../fuzz/corpus/key-file/");
+        let pem = std::fs::read(format!("{corpus}{name}")).unwrap();
+        let began = std::time::Instant::now();
+        let refused = FileKey::from_pem(&pem).unwrap_err();
+        assert!(refused.to_string().contains("pass phrase"), "{name}: {refused}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{name}");
+    }
+    let key = FileKey::generate(KeyAlgorithm::P256).unwrap();
+    let sec1 = key.to_encrypted_sec1_pem(b"secret").unwrap();
+    assert!(matches!(FileKey::from_pem(&sec1), Err(KeyError::Refused(_))));
 }
