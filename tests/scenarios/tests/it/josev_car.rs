@@ -115,7 +115,8 @@ fn charge(case: Case) -> Option<(Outcome, Heard, Arc<Kept>)> {
             kind: "Central".to_owned(),
         },
         sample_interval: Duration::from_millis(500),
-        permit_life: Duration::from_millis(500),
+        // The longest there is: a foreign stack on two sides makes any machine busy.
+        permit_life: Duration::from_secs(1),
         station,
     };
     let heard = Arc::new(Mutex::new(Heard::default()));
@@ -144,7 +145,7 @@ fn charge(case: Case) -> Option<(Outcome, Heard, Arc<Kept>)> {
 /// The whole way to an orderly stop, with energy in the meter and the contactor open at the end.
 fn charges(case: Case) -> Option<(Outcome, Heard, Arc<Kept>)> {
     let mut charged = charge(case)?;
-    // On a machine so busy that the station's task gets no processor for half a second the permit lapses and
+    // On a machine so busy that the station's task gets no processor for a second the permit lapses and
     // the session is refused, as it must be. That says nothing about the peer: try again.
     for _ in 0..3 {
         if !charged.2.has("power.permit_lapsed") {
