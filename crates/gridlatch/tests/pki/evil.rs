@@ -77,11 +77,6 @@ impl Stolen {
 fn refused(desk: &Desk, defect: &str, line: &str) -> Said {
     let begun = Instant::now();
     let said = desk.run(line);
-    println!(
-        "{defect}: {line}: {} {}",
-        said.code,
-        said.err.lines().next().unwrap_or_default()
-    );
     assert!(
         begun.elapsed() < Duration::from_secs(20),
         "{defect}: {:?}",

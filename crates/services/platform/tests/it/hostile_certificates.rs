@@ -240,14 +240,20 @@ async fn every_defect_in_a_contracts_chain_is_refused_by_a_code_and_nothing_is_k
         ("half a block", good[..good.len() / 2].to_owned()),
         ("a NUL between", good.replacen("MII", "MI\0I", 1)),
         ("three hundred blocks", evil::pem(&[0x30, 0]).repeat(300)),
-        ("a leaf alone", pem(&[leaf.clone()])),
+        ("a leaf alone", pem(std::slice::from_ref(&leaf))),
         ("its CA first", pem(&[sub.clone(), leaf.clone()])),
         (
             "a ladder of a hundred",
-            pem(&[&[leaf.clone()], &ladder[..]].concat()),
+            pem(&[std::slice::from_ref(&leaf), &ladder[..]].concat()),
         ),
-        ("a ladder of six", pem(&[&[leaf.clone()], &ladder[..6]].concat())),
-        ("rings", pem(&[&[leaf.clone()], &rings[..10]].concat())),
+        (
+            "a ladder of six",
+            pem(&[std::slice::from_ref(&leaf), &ladder[..6]].concat()),
+        ),
+        (
+            "rings",
+            pem(&[std::slice::from_ref(&leaf), &rings[..10]].concat()),
+        ),
     ];
     for (defect, text) in texts {
         station.refused(defect, &text).await;

@@ -193,13 +193,16 @@ async fn every_defect_in_a_certificate_for_a_station_is_refused_and_the_honest_o
         ("its CA first", pem(&[sub.clone(), honest.clone()])),
         (
             "a ladder of a hundred",
-            pem(&[&[honest.clone()], &ladder[..]].concat()),
+            pem(&[std::slice::from_ref(&honest), &ladder[..]].concat()),
         ),
         (
             "a ladder of six",
-            pem(&[&[honest.clone()], &ladder[..6]].concat()),
+            pem(&[std::slice::from_ref(&honest), &ladder[..6]].concat()),
         ),
-        ("rings", pem(&[&[honest.clone()], &rings[..10]].concat())),
+        (
+            "rings",
+            pem(&[std::slice::from_ref(&honest), &rings[..10]].concat()),
+        ),
     ]);
     assert!(cases.len() > 80, "{}", cases.len());
     for (defect, chain) in cases {
@@ -255,7 +258,7 @@ async fn every_defect_in_a_root_is_refused_for_every_use_and_the_honest_one_is_t
         }
         assert_eq!(on_disk(folder.path()), before, "something was written");
         assert_eq!(custody.roots(usage), held);
-        let taken = install(pem(&[honest.clone()]));
+        let taken = install(pem(std::slice::from_ref(&honest)));
         let answer = platform.call("InstallCertificate", &taken).await.unwrap();
         assert_eq!(answer[2]["status"], "Accepted", "{answer}");
         assert!(custody.roots(usage).contains(&honest));
