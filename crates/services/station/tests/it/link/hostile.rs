@@ -139,11 +139,9 @@ impl Platform {
     /// Has to be refused by a code.
     async fn refused(&mut self, defect: &str, action: &str, payload: &Value) {
         let Some(frame) = self.call(action, payload).await else {
-            println!("{defect}: the connection ended");
             assert_eq!(defect, "an extension of a megabyte", "the connection ended");
             return;
         };
-        println!("{defect}: {frame}");
         if frame[0] == 4 {
             return;
         }
