@@ -35,6 +35,9 @@ pub(crate) struct PkiArgs {
     /// Where the stores go; a folder of its own below it is made, and removed at the end
     #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
     dir: PathBuf,
+    /// Only these parts, by commas
+    #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
+    only: Vec<Part>,
     /// A token for the keys of one more CA, `pkcs11:token=NAME?module-path=PATH`; new keys are made in it
     #[arg(long, value_name = "URI")]
     token: Option<KeyUri>,
@@ -44,6 +47,19 @@ pub(crate) struct PkiArgs {
     /// Table for people, or one JSON value a row
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// OCSP answers
+    Ocsp,
+    /// Certificates from requests
+    Issue,
+    /// Judging chains
+    Verdicts,
+    /// A large store beside a small one
+    Scale,
 }
 
 /// One figure beside what it is measured against.
@@ -93,27 +109,36 @@ pub(crate) fn run(args: &PkiArgs) -> Result<()> {
 
 async fn all(args: &PkiArgs, folder: &Path) -> Result<Vec<Row>> {
     let time = Duration::from_secs(args.seconds.into());
+    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
     let mut rows = Vec::new();
-    say::talk("raw signatures and OCSP ...");
     let ca = new_ca(&folder.join("small"), None).await?;
-    let raw = raw(&FileKey::generate(KeyAlgorithm::P256)?, time)?;
-    rows.extend(ocsp::measure(&ca, folder, raw, time).await?);
-    say::talk("issue ...");
-    for world in [World::Iso2, World::Iso20] {
-        rows.extend(issue::measure(&ca, world, "in a file", time).await?);
+    if wanted(Part::Ocsp) {
+        say::talk("raw signatures and OCSP ...");
+        let raw = raw(&FileKey::generate(KeyAlgorithm::P256)?, time)?;
+        rows.extend(ocsp::measure(&ca, folder, raw, time).await?);
     }
-    if let Some(token) = &args.token {
-        let pin = args
-            .pin_file
-            .as_ref()
-            .map_or(PinSource::None, |path| PinSource::File(path.clone()));
-        let keys = Hardware::new(token.clone(), pin);
-        let ca = new_ca(&folder.join("token"), Some(keys)).await?;
-        rows.extend(issue::measure(&ca, World::Iso2, "in the token", time).await?);
+    if wanted(Part::Issue) {
+        say::talk("issue ...");
+        for world in [World::Iso2, World::Iso20] {
+            rows.extend(issue::measure(&ca, world, "in a file", time).await?);
+        }
+        if let Some(token) = &args.token {
+            let pin = args
+                .pin_file
+                .as_ref()
+                .map_or(PinSource::None, |path| PinSource::File(path.clone()));
+            let keys = Hardware::new(token.clone(), pin);
+            let ca = new_ca(&folder.join("token"), Some(keys)).await?;
+            rows.extend(issue::measure(&ca, World::Iso2, "in the token", time).await?);
+        }
     }
-    rows.extend(verdicts(&ca, time).await?);
-    say::talk(format!("a store of {} certificates ...", args.certificates));
-    rows.extend(scale::measure(folder, args.certificates, time).await?);
+    if wanted(Part::Verdicts) {
+        rows.extend(verdicts(&ca, time).await?);
+    }
+    if wanted(Part::Scale) {
+        say::talk(format!("a store of {} certificates ...", args.certificates));
+        rows.extend(scale::measure(folder, args.certificates, time).await?);
+    }
     Ok(rows)
 }
 
