@@ -114,6 +114,9 @@ fn every_defect_of_a_certificate_in_a_file_is_refused_by_each_command_that_reads
     std::fs::write(desk.path("evil.pem"), stolen.chain(&honest)).unwrap();
     std::fs::write(desk.path("evil.der"), &honest).unwrap();
     desk.ok("pki why evil.pem --root root.pem");
+    // Nothing is wrong with it but that this CA never issued it, which only its register can know.
+    let said = desk.ok("pki verify evil.pem --as secc-leaf");
+    assert!(said.contains("not in the register: serial number"), "{said}");
     let before = state(desk);
     let cases = evil::certificates(&stolen.honest, &by_sub);
     assert!(cases.len() > 40);
@@ -139,6 +142,8 @@ fn every_defect_of_a_certificate_in_a_file_is_refused_by_each_command_that_reads
     assert_eq!(state(desk), before, "something was issued or written");
     desk.ok("pki issue secc-leaf --cn DE*ACM*E2 --out secc");
     desk.ok("pki why secc.crt.pem --root root.pem");
+    let said = desk.ok("pki verify secc.crt.pem");
+    assert!(!said.contains("register"), "{said}");
     desk.ok("pki renew secc.crt.pem --out next");
 }
 

@@ -29,7 +29,11 @@ pub(crate) struct VerifyArgs {
 pub(super) async fn run(args: VerifyArgs) -> Result<(), CliError> {
     let chain = files::certificates(&args.file)?;
     let opened = args.place.open().await?;
-    let (accepted, profile) = judge(&opened.ca, &chain, args.kind).await?;
+    let Judged {
+        accepted,
+        profile,
+        unregistered,
+    } = judge(&opened.ca, &chain, args.kind).await?;
     let anchor = certificate::summary(&accepted.anchor).map_err(CliError::run)?;
     let value = json!({
         "verdict": "accepted",
@@ -37,23 +41,36 @@ pub(super) async fn run(args: VerifyArgs) -> Result<(), CliError> {
         "anchor": anchor.subject_cn,
         "path": accepted.path.len(),
         "valid_until": accepted.valid_until,
+        "unregistered": unregistered,
     });
     print(args.place.format, &value, || {
-        format!(
+        let mut text = format!(
             "accepted as {profile}: {} certificates below {}, until {}",
             accepted.path.len(),
             anchor.subject_cn,
             accepted.valid_until
-        )
+        );
+        for one in &unregistered {
+            text.push_str(&format!(
+                "\nnot in the register: {one}. Its key signed this, and not through this CA. Unless an older backup was \
+                 restored here, somebody else has the key: take that authority out of service"
+            ));
+        }
+        text
     });
     Ok(())
 }
 
-async fn judge(
-    ca: &Ca,
-    chain: &[Vec<u8>],
-    kind: Option<Kind>,
-) -> Result<(gridlatch_trust::verdict::Accepted, Profile), CliError> {
+/// A chain that holds.
+struct Judged {
+    accepted: gridlatch_trust::verdict::Accepted,
+    profile: Profile,
+    /// Serial number and authority of those that bear an authority's signature and are not in its register. They
+    /// cannot be revoked by their serial number before they are looked at, so they are told and not passed over.
+    unregistered: Vec<String>,
+}
+
+async fn judge(ca: &Ca, chain: &[Vec<u8>], kind: Option<Kind>) -> Result<Judged, CliError> {
     let leaf = chain.first().map(Vec::as_slice).unwrap_or_default();
     let known = match ca.issuer_of(leaf) {
         Ok((authority, serial)) => ca.find(&authority, serial).await?,
@@ -80,14 +97,23 @@ async fn judge(
     let accepted = check_with(chain, &anchors, profile, ca.now(), &OpensslVerifier)
         .map_err(|rejected| CliError::No(rejected.code, rejected.to_string()))?;
     // Every certificate of the path, not the leaf alone.
+    let mut unregistered = Vec::new();
     for der in &accepted.path {
         let (authority, serial) = ca.issuer_of(der)?;
-        if let Some(Some((at, reason))) = ca.status(&authority, serial).await? {
-            return Err(CliError::No(
-                revocation::REVOKED,
-                format!("serial number {serial} of {authority} was revoked at {at}: {reason}"),
-            ));
+        match ca.status(&authority, serial).await? {
+            Some(Some((at, reason))) => {
+                return Err(CliError::No(
+                    revocation::REVOKED,
+                    format!("serial number {serial} of {authority} was revoked at {at}: {reason}"),
+                ));
+            }
+            Some(None) => {}
+            None => unregistered.push(format!("serial number {serial} of {authority}")),
         }
     }
-    Ok((accepted, profile))
+    Ok(Judged {
+        accepted,
+        profile,
+        unregistered,
+    })
 }
