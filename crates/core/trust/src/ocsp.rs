@@ -14,11 +14,10 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 use x509_cert::Certificate;
-use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use crate::certificate;
-use crate::revocation::{Status, serial_content, trim};
+use crate::revocation::{Status, serial_content, serial_number, trim};
 
 pub use answer::{
     NonceRule, Responder, Response, build_response, error_response, parse_response, verify_response,
@@ -108,7 +107,7 @@ impl CertId {
             },
             issuer_name_hash: OctetString::new(self.issuer_name_hash.as_slice())?,
             issuer_key_hash: OctetString::new(self.issuer_key_hash.as_slice())?,
-            serial_number: SerialNumber::new(&self.serial)?,
+            serial_number: serial_number(&self.serial)?,
         })
     }
 

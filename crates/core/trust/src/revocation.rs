@@ -3,6 +3,7 @@
 use gridlatch_vocab::Timestamp;
 use time::Duration;
 use x509_cert::ext::pkix::CrlReason;
+use x509_cert::serial_number::SerialNumber;
 
 /// How far the clocks of two honest parties may differ: an answer from the near future is believed, and
 /// one that has just run out too.
@@ -164,6 +165,11 @@ pub(crate) fn serial_content(unsigned: &[u8]) -> Vec<u8> {
     }
     content.extend(trimmed);
     content
+}
+
+/// As the INTEGER that lists and answers write; zero, which has no octets here, has one there.
+pub(crate) fn serial_number(unsigned: &[u8]) -> der::Result<SerialNumber> {
+    SerialNumber::new(if unsigned.is_empty() { &[0] } else { unsigned })
 }
 
 /// Without leading zeros.

@@ -240,7 +240,12 @@ fn escaped(f: &mut fmt::Formatter<'_>, value: &[u8], also: &[u8]) -> fmt::Result
 impl fmt::Display for KeyUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(f, "file:{}", path.display()),
+            // Two slashes that begin the path would be read as those that may stand before it.
+            Self::File(path) => {
+                let path = path.display().to_string();
+                let before = if path.starts_with("//") { "//" } else { "" };
+                write!(f, "file:{before}{path}")
+            }
             Self::Pkcs11(uri) => uri.fmt(f),
             Self::Tpm(uri) => uri.fmt(f),
         }

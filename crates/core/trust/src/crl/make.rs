@@ -9,13 +9,12 @@ use x509_cert::crl::{CertificateList, RevokedCert, TbsCertList};
 use x509_cert::ext::pkix::crl::{BaseCrlNumber, CrlNumber, FreshestCrl};
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, SubjectKeyIdentifier};
 use x509_cert::ext::{Extension, Extensions};
-use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::{AUTHORITY, DELTA, FRESHEST, MAX_ENTRIES, NUMBER, REASON};
 use crate::KeyAlgorithm;
 use crate::build::{BuildError, Sign, asn1_time, distribution_point, key_id};
-use crate::revocation::{Reason, Revoked, serial_content};
+use crate::revocation::{Reason, Revoked, serial_content, serial_number};
 
 /// A list to be made.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +97,7 @@ fn entries(request: &CrlRequest<'_>) -> Result<Vec<RevokedCert>, BuildError> {
                 return Err(BuildError::Input("removeFromCRL belongs into a delta"));
             }
             Ok(RevokedCert {
-                serial_number: SerialNumber::new(&entry.serial)?,
+                serial_number: serial_number(&entry.serial)?,
                 revocation_date: asn1_time(entry.at)?,
                 // RFC 5280, 5.3.1: an unspecified reason is left out.
                 crl_entry_extensions: (entry.reason != Reason::Unspecified)

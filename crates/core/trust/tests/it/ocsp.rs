@@ -166,8 +166,8 @@ fn questions_made_by_openssl_are_read_and_ours_are_read_by_openssl() {
         for nonce in ["-nonce", "-no_nonce"] {
             openssl(
                 [
-                    "ocsp", "-issuer", &issuer, flag, "-cert", &leaf, "-serial", "0xFFEE", nonce, "-reqout",
-                    &out,
+                    "ocsp", "-issuer", &issuer, flag, "-cert", &leaf, "-serial", "0xFFEE", "-serial", "0x0",
+                    nonce, "-reqout", &out,
                 ]
                 .map(String::from),
             );
@@ -176,7 +176,8 @@ fn questions_made_by_openssl_are_read_and_ours_are_read_by_openssl() {
                 read.ids,
                 [
                     CertId::new(&tree.sub2.der, SERIAL, hash).unwrap(),
-                    CertId::new(&tree.sub2.der, &[0xFF, 0xEE], hash).unwrap()
+                    CertId::new(&tree.sub2.der, &[0xFF, 0xEE], hash).unwrap(),
+                    CertId::new(&tree.sub2.der, &[0], hash).unwrap()
                 ]
             );
             assert_eq!(read.nonce.is_some(), nonce == "-nonce");

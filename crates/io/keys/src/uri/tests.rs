@@ -10,6 +10,10 @@ fn parse(text: &str) -> KeyUri {
 fn the_three_kinds_are_read_and_written() {
     assert_eq!(parse("file:keys/a.pem"), KeyUri::File("keys/a.pem".into()));
     assert_eq!(parse("file:///k/a.pem"), KeyUri::File("/k/a.pem".into()));
+    for path in ["k/a.pem", "/k/a.pem", "//k/a.pem", "///k"] {
+        let uri = KeyUri::File(path.into());
+        assert_eq!(parse(&uri.to_string()), uri);
+    }
     let KeyUri::Pkcs11(uri) = parse(
         "pkcs11:model=SoftHSM%20v2;token=The%20CA;object=sub2;id=%01%FF;type=private\
          ?pin-source=file:/run/pin&module-path=/usr/lib/softhsm/libsofthsm2.so",
